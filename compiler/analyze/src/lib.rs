@@ -1,0 +1,1 @@
+//! Graph to report: receptive field, parameters, MACs, bytes.

@@ -1,0 +1,1 @@
+//! The netc compiler as a library and a command line.

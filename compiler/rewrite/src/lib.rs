@@ -1,0 +1,1 @@
+//! Graph to better graph, by equality saturation.

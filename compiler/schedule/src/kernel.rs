@@ -1,0 +1,338 @@
+//! What a step computes, in terms that code generation understands: no graph, no layer, only views and loops.
+//!
+//! Every kernel's doc says which views it reads and writes, in order. Extents come from the views; a kernel carries only
+//! what the views do not say. "All" positions of a view are its rows and columns.
+
+use serde::{Deserialize, Serialize};
+
+use crate::expression::Expression;
+
+/// One source position of a contraction, relative to the window's first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Tap {
+    /// Rows down from the window's origin. May be negative: the view has a halo there.
+    pub row: isize,
+    /// Columns to the right of the window's origin.
+    pub column: isize,
+}
+
+/// Steps between neighboring windows, in source rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Stride {
+    /// Source rows per destination row.
+    pub row: usize,
+    /// Source columns per destination column.
+    pub column: usize,
+}
+
+/// A batch-reduce matrix product: the one building block of convolution and dense layers, forward and backward-data.
+///
+/// `y[n, g·width + o, i, j] = epilogue(bias[g·width + o] + Σ_t Σ_k x[n, g·depth + k, i·stride.row + t.row, j·stride.column + t.column] · w[g, t, k, o])`
+///
+/// Sums run over taps in order and over `k` in order, each product fused into the sum (one rounding).
+/// - Reads: `x`; `w` as [`PackWeights`] with the same `panel` wrote it; `bias[groups·width]` if `bias`; then whatever the
+///   epilogue reads (read index 1 and up; 0 is the sum), each either of `y`'s extents or per channel or scalar.
+/// - Writes: `y`.
+///
+/// Every tap of every window lies inside `x`'s buffer: the planner gave `x` a halo of zeros wide enough. A dense layer
+/// has one tap, 1x1 extents, and rows of the register tile run over the batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contract {
+    /// Source positions of one window.
+    pub taps: Vec<Tap>,
+    /// Steps between windows.
+    pub stride: Stride,
+    /// Independent groups of channels.
+    pub groups: usize,
+    /// Source channels in a group.
+    pub depth: usize,
+    /// Destination channels in a group.
+    pub width: usize,
+    /// Destination channels that lie side by side in the packed weights.
+    pub panel: usize,
+    /// Whether a bias is read.
+    pub bias: bool,
+    /// Applied to each sum before it is stored.
+    pub epilogue: Expression,
+}
+
+/// Rearranges weights for [`Contract`]: `p[g][o / panel][t][k][o % panel] = w[g·group_stride + o·width_stride + k·depth_stride + tap_offsets[t]]`,
+/// and zeros where `o ≥ width`.
+///
+/// - Reads: `w` (fixed, addressed as a flat run from the view's offset). Writes: `p` (fixed, flat).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackWeights {
+    /// Independent groups.
+    pub groups: usize,
+    /// Distance between groups in the source.
+    pub group_stride: usize,
+    /// Channels in a panel's direction.
+    pub width: usize,
+    /// Their distance in the source.
+    pub width_stride: usize,
+    /// Channels that are summed over.
+    pub depth: usize,
+    /// Their distance in the source.
+    pub depth_stride: usize,
+    /// Where each tap is in the source.
+    pub tap_offsets: Vec<usize>,
+    /// Channels that lie side by side.
+    pub panel: usize,
+}
+
+impl PackWeights {
+    /// Elements of the packed result.
+    #[must_use]
+    pub fn packed_count(&self) -> usize {
+        self.groups * self.width.div_ceil(self.panel) * self.panel * self.tap_offsets.len() * self.depth
+    }
+}
+
+/// The weight gradient of a [`Contract`]:
+/// `dw[g·group_stride + o·width_stride + k·depth_stride + tap_offsets[t]] = Σ_n Σ_i Σ_j x[n, g·depth + k, i·stride.row + t.row, …] · dy[n, g·width + o, i, j]`.
+///
+/// The order of the sum is samples, rows, columns, whatever the number of threads.
+/// - Reads: `x` (with a halo wide enough for every tap), `dy`. Writes: `dw` (fixed, addressed flat from the view's offset).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightGradient {
+    /// Source positions of one window.
+    pub taps: Vec<Tap>,
+    /// Steps between windows.
+    pub stride: Stride,
+    /// Independent groups.
+    pub groups: usize,
+    /// Source channels in a group.
+    pub depth: usize,
+    /// Destination channels in a group.
+    pub width: usize,
+    /// Distance between groups in `dw`.
+    pub group_stride: usize,
+    /// Distance between destination channels in `dw`.
+    pub width_stride: usize,
+    /// Distance between source channels in `dw`.
+    pub depth_stride: usize,
+    /// Where each tap is in `dw`.
+    pub tap_offsets: Vec<usize>,
+}
+
+/// How a read of an element-wise kernel spreads over the destination's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Spread {
+    /// One element for each (batched or not: a fixed tensor is repeated for every sample).
+    Full,
+    /// One for each channel.
+    Channel,
+    /// One for each sample.
+    Sample,
+    /// One for all. The read may be i32 only as the key of [`crate::expression::Instruction::Keep`].
+    Scalar,
+}
+
+/// `y = body(reads…)`, element by element.
+///
+/// - Reads: one view for each entry of `spreads`. Writes: `y`, which may be the same buffer as a full read of the same arrangement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pointwise {
+    /// How each read spreads.
+    pub spreads: Vec<Spread>,
+    /// The arithmetic.
+    pub body: Expression,
+    /// Multiply the result by one over the batch.
+    pub divide_by_batch: bool,
+}
+
+/// What a reduction sums over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Over {
+    /// Samples, rows and columns: one number a channel remains.
+    BatchAndSpace,
+    /// Samples: one number an element remains.
+    Batch,
+    /// Rows and columns: one number a sample and channel remains.
+    Space,
+    /// Everything in a sample: one number a sample remains.
+    Sample,
+    /// Everything, of a fixed tensor: one number remains.
+    All,
+}
+
+/// What a sum is multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scaling {
+    /// Nothing: the plain sum.
+    Sum,
+    /// One over the number of terms: the mean.
+    Mean,
+    /// One over the number of terms less one (over one if there is only one): the unbiased variance.
+    Unbiased,
+}
+
+/// `y = scaling · Σ body(reads…)`, in an order that does not depend on threads.
+///
+/// - Reads: one view for each entry of `spreads`; the first has the extents that are summed over. Writes: `y`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reduce {
+    /// How each read spreads over the first one's elements.
+    pub spreads: Vec<Spread>,
+    /// What is summed.
+    pub body: Expression,
+    /// What is summed over.
+    pub over: Over,
+    /// What the sum is multiplied by. The mean over an empty batch is 0.
+    pub scaling: Scaling,
+}
+
+/// A pooling window, rows then columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolWindow {
+    /// Extent, in taps.
+    pub kernel: [usize; 2],
+    /// Steps between windows.
+    pub stride: [usize; 2],
+    /// Distance between taps.
+    pub dilation: [usize; 2],
+    /// How far the first window starts before the first element.
+    pub pad_before: [usize; 2],
+    /// How far windows may reach past the last element.
+    pub pad_after: [usize; 2],
+}
+
+/// What a pool does with its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PoolKind {
+    /// The largest element; padding is never the largest.
+    Maximum,
+    /// The mean, of all taps or only of those inside the input.
+    Average {
+        /// Whether padding counts as zeros.
+        count_padding: bool,
+    },
+}
+
+/// Everything a step can compute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Kernel {
+    /// Convolution and dense layers, forward and backward-data. See [`Contract`].
+    Contract(Contract),
+    /// Weights into the order that a contraction reads. See [`PackWeights`].
+    PackWeights(PackWeights),
+    /// Gradients of weights. See [`WeightGradient`].
+    WeightGradient(WeightGradient),
+    /// Element-wise arithmetic. See [`Pointwise`].
+    Pointwise(Pointwise),
+    /// Sums and means. See [`Reduce`].
+    Reduce(Reduce),
+    /// Reads `x`, writes `y`.
+    Pool(PoolKind, PoolWindow),
+    /// Reads `x`, `dy`, writes `dx` (an average reads only `dy`). A maximum's gradient goes to the first of equals.
+    PoolGradient(PoolKind, PoolWindow),
+    /// Largest element of each channel. Reads `x`, writes `y[C]`.
+    GlobalMaximum,
+    /// Reads `x`, `dy[C]`, writes `dx`: everything to the first largest element.
+    GlobalMaximumGradient,
+    /// Softmax over channels at each position, or its logarithm. Reads `x`, writes `y`.
+    Softmax {
+        /// Whether the logarithm is taken.
+        logarithm: bool,
+    },
+    /// Reads `y` (the softmax or log-softmax), `dy`, writes `dx`.
+    SoftmaxGradient {
+        /// Whether `y` is the logarithm.
+        logarithm: bool,
+    },
+    /// `y = x / (k + alpha/size · Σ x²)^beta` over a window of channels: `size/2` before, `(size-1)/2` after. Reads `x`, writes `y`.
+    LocalResponseNorm {
+        /// Channels in the window.
+        size: usize,
+        /// Weight of the mean square.
+        alpha: f32,
+        /// Exponent.
+        beta: f32,
+        /// What is added to the weighted mean square.
+        k: f32,
+    },
+    /// Reads `x`, `dy`, writes `dx`.
+    LocalResponseNormGradient {
+        /// Channels in the window.
+        size: usize,
+        /// Weight of the mean square.
+        alpha: f32,
+        /// Exponent.
+        beta: f32,
+        /// What is added to the weighted mean square.
+        k: f32,
+    },
+    /// Per-sample cross-entropy, mean over the positions whose label is ≥ 0. Reads `logits`, `labels` (i32, one channel),
+    /// writes one f32 a sample.
+    CrossEntropy {
+        /// Probability spread evenly over all classes.
+        label_smoothing: f32,
+    },
+    /// Reads `logits`, `labels`, `dloss` (one f32 a sample), writes `dlogits`.
+    CrossEntropyGradient {
+        /// Probability spread evenly over all classes.
+        label_smoothing: f32,
+    },
+    /// Reads `x`, writes `y`, whose rows and columns are whole multiples of `x`'s.
+    Upsample {
+        /// Linear interpolation (half-pixel centers, clamped at the border) instead of repetition.
+        linear: bool,
+    },
+    /// Reads `dy`, writes `dx`.
+    UpsampleGradient {
+        /// Linear interpolation instead of repetition.
+        linear: bool,
+    },
+    /// `y = x`, element `(n, c, h, w)` to element `(n, c, h, w)`, whatever the two arrangements.
+    Copy,
+    /// Reads `x`, writes `y` of as many elements: the elements in channels-first order keep their order.
+    Reshape,
+    /// Sets every element that the written view sees to this number. Reads nothing.
+    Fill(f32),
+    /// Sets the halo to zero: all elements within `before`/`after` rows and columns around the written view. Reads nothing.
+    ZeroHalo {
+        /// Rows and columns before the first.
+        before: [usize; 2],
+        /// Rows and columns after the last.
+        after: [usize; 2],
+    },
+    /// `min(1, limit / √Σ reads)` of scalars. Writes a scalar.
+    ClipFactor {
+        /// The largest norm that is left alone.
+        limit: f32,
+    },
+}
+
+impl Kernel {
+    /// The family's name, for dumps and profiles.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Contract(_) => "contract",
+            Self::PackWeights(_) => "pack_weights",
+            Self::WeightGradient(_) => "weight_gradient",
+            Self::Pointwise(_) => "pointwise",
+            Self::Reduce(_) => "reduce",
+            Self::Pool(PoolKind::Maximum, _) => "max_pool",
+            Self::Pool(PoolKind::Average { .. }, _) => "average_pool",
+            Self::PoolGradient(PoolKind::Maximum, _) => "max_pool_gradient",
+            Self::PoolGradient(PoolKind::Average { .. }, _) => "average_pool_gradient",
+            Self::GlobalMaximum => "global_maximum",
+            Self::GlobalMaximumGradient => "global_maximum_gradient",
+            Self::Softmax { logarithm: false } => "softmax",
+            Self::Softmax { logarithm: true } => "log_softmax",
+            Self::SoftmaxGradient { .. } => "softmax_gradient",
+            Self::LocalResponseNorm { .. } => "local_response_norm",
+            Self::LocalResponseNormGradient { .. } => "local_response_norm_gradient",
+            Self::CrossEntropy { .. } => "cross_entropy",
+            Self::CrossEntropyGradient { .. } => "cross_entropy_gradient",
+            Self::Upsample { .. } => "upsample",
+            Self::UpsampleGradient { .. } => "upsample_gradient",
+            Self::Copy => "copy",
+            Self::Reshape => "reshape",
+            Self::Fill(_) => "fill",
+            Self::ZeroHalo { .. } => "zero_halo",
+            Self::ClipFactor { .. } => "clip_factor",
+        }
+    }
+}
