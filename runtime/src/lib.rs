@@ -2,9 +2,20 @@
 //!
 //! This crate knows no graph and no compiler: a compiled [`program::Program`] runs with no pass present.
 
+pub mod array_file;
+pub mod bind;
+pub mod element;
+pub mod execute;
+pub mod files;
+pub mod image_file;
 pub mod init;
+pub mod memory;
+pub mod pool;
+pub mod program;
+pub mod random;
 pub mod recipe;
 pub mod tensor;
+pub mod weights;
 
 pub use init::Init;
 pub use tensor::{DType, Data, Shape, Tensor};

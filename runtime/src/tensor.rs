@@ -106,6 +106,12 @@ impl<const N: usize> From<[usize; N]> for Shape {
     }
 }
 
+impl From<Vec<usize>> for Shape {
+    fn from(extents: Vec<usize>) -> Self {
+        Self(extents)
+    }
+}
+
 impl From<&[usize]> for Shape {
     fn from(extents: &[usize]) -> Self {
         Self(extents.to_vec())
