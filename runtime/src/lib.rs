@@ -11,6 +11,7 @@ pub mod image_file;
 pub mod init;
 pub mod memory;
 pub mod pool;
+mod ports;
 pub mod program;
 pub mod random;
 pub mod recipe;

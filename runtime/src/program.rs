@@ -49,7 +49,7 @@ impl Tasks {
     /// How many for this batch.
     #[must_use]
     pub const fn count(self, batch: u64) -> u64 {
-        self.per_group * batch.div_ceil(self.group) + self.fixed
+        self.per_group.saturating_mul(batch.div_ceil(self.group)).saturating_add(self.fixed)
     }
 }
 
@@ -187,6 +187,61 @@ pub struct Program {
 }
 
 impl Program {
+    /// Panics, saying what is wrong, if a call points outside the memory that the program declares, or writes where it
+    /// must not. A program that fails this is our bug.
+    pub fn assert_consistent(&self) {
+        for call in self.prologue.iter().chain(&self.calls) {
+            assert!(call.tasks.group > 0, "call `{}` has groups of no samples", call.name);
+            for &argument in &call.arguments {
+                assert!(self.contains(argument), "call `{}` reaches outside of its memory: {argument:?}", call.name);
+            }
+            let write = *call.arguments.last().expect("a call has operands");
+            assert!(self.writable(write), "call `{}` must not write {write:?}", call.name);
+        }
+        let outside = |argument: &Location| matches!(argument, Location::Input { .. } | Location::Output { .. });
+        for call in &self.prologue {
+            let batched = |argument: &Location| matches!(argument, Location::Batched { .. });
+            let reach = call.arguments.iter().find(|argument| outside(argument) || batched(argument));
+            assert!(reach.is_none(), "call `{}` of the prologue reaches {reach:?}, which only a run has", call.name);
+        }
+    }
+
+    /// Whether an operand starts inside the memory it names (its end depends on the kernel and the batch).
+    fn contains(&self, location: Location) -> bool {
+        match location {
+            Location::Input { index, .. } => index < self.inputs.len(),
+            Location::Output { index, .. } => index < self.outputs.len(),
+            Location::Parameter { index, offset } => {
+                self.parameters.get(index).is_some_and(|slot| offset <= slot.shape.element_count().saturating_mul(4))
+            }
+            Location::Constant { index, offset } => self
+                .constants
+                .get(index)
+                .is_some_and(|constant| offset <= constant.data().len() * constant.dtype().size_bytes()),
+            Location::Prepared { offset } => offset <= self.prepared_bytes,
+            Location::Batched { per_sample, .. } => per_sample <= self.batched_bytes,
+            Location::Fixed { offset } => offset <= self.fixed_bytes,
+        }
+    }
+
+    fn writable(&self, location: Location) -> bool {
+        match location {
+            Location::Input { .. } | Location::Constant { .. } => false,
+            Location::Parameter { index, .. } => self.parameters[index].updated,
+            Location::Output { .. } | Location::Prepared { .. } | Location::Batched { .. } | Location::Fixed { .. } => {
+                true
+            }
+        }
+    }
+
+    /// Bytes that a session holds whatever the batch: parameters, prepared memory and the fixed part of the arena.
+    #[must_use]
+    pub fn bound_bytes(&self) -> usize {
+        let parameter = |slot: &ParameterSlot| slot.shape.element_count().saturating_mul(size_of::<f32>());
+        let parameters = self.parameters.iter().map(parameter).fold(0, usize::saturating_add);
+        parameters.saturating_add(self.prepared_bytes).saturating_add(self.fixed_bytes)
+    }
+
     /// Arena bytes for this many samples.
     #[must_use]
     pub fn arena_bytes(&self, batch: usize) -> usize {
