@@ -1,0 +1,143 @@
+//! A whole plan to a program: every step's kernel built, compiled once if equal, and its operands located.
+
+use std::fmt::Write as _;
+
+use cranelift_module::FuncId;
+use netc_runtime::program::{self, Call, Location, Program};
+use netc_schedule::{Machine, Place, Plan, Port, Step, View};
+
+use crate::error::CodegenError;
+use crate::jit::{Assembler, Code, host_module};
+use crate::kernels::{self, BuiltKernel};
+use crate::lower_cranelift::LANES;
+
+/// Compiles a plan for the processor we run on.
+///
+/// The plan must hold what its types promise: views inside their buffers, operands in each kernel's order. It comes
+/// from the planner, never from a user.
+///
+/// Errors: [`CodegenError::Unsupported`] for a kernel without code, [`CodegenError::Lanes`] and [`CodegenError::Host`]
+/// for a machine without a code generator, [`CodegenError::Backend`] if Cranelift refuses a kernel.
+pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> {
+    check_machine(machine)?;
+    let mut assembler = Assembler::new(host_module()?);
+    let prologue = define(&plan.prologue, machine, &mut assembler)?;
+    let steps = define(&plan.steps, machine, &mut assembler)?;
+    let code_bytes = assembler.code_bytes();
+    let code = Code::finish(assembler)?;
+    let calls = |steps: &[Step], defined: &[Defined]| {
+        steps.iter().zip(defined).map(|(step, defined)| call(plan, step, defined, &code)).collect()
+    };
+    Ok(Program {
+        name: plan.name.clone(),
+        inputs: plan.inputs.iter().map(port).collect(),
+        outputs: plan.outputs.iter().map(port).collect(),
+        parameters: plan.parameters.iter().map(parameter).collect(),
+        constants: plan.constants.clone(),
+        prologue: calls(&plan.prologue, &prologue),
+        calls: calls(&plan.steps, &steps),
+        prepared_bytes: plan.prepared_bytes,
+        batched_bytes: plan.batched_bytes,
+        fixed_bytes: plan.fixed_bytes,
+        code_bytes,
+        code: code.owner(),
+    })
+}
+
+/// Every kernel of a plan in the kernel IR, as text.
+///
+/// Errors: as [`compile`], but for those of the host.
+pub fn emit(plan: &Plan, machine: &Machine) -> Result<String, CodegenError> {
+    check_machine(machine)?;
+    let mut text = String::new();
+    for step in plan.prologue.iter().chain(&plan.steps) {
+        let built = kernels::build(step, machine)?;
+        let _ = writeln!(text, "{} {} {{", step.kernel.name(), step.name);
+        for (index, view) in step.reads.iter().enumerate() {
+            let _ = writeln!(text, "    // argument {index}: reads {view}");
+        }
+        let _ = writeln!(text, "    // argument {}: writes {}", step.reads.len(), step.write);
+        let tasks = built.tasks;
+        let _ = writeln!(text, "    // tasks: {} a group of {}, {} fixed", tasks.per_group, tasks.group, tasks.fixed);
+        for line in built.ir.to_string().lines() {
+            let _ = writeln!(text, "    {line}");
+        }
+        text.push_str("}\n\n");
+    }
+    Ok(text)
+}
+
+fn check_machine(machine: &Machine) -> Result<(), CodegenError> {
+    if machine.lanes == LANES {
+        return Ok(());
+    }
+    Err(CodegenError::Lanes { lanes: machine.lanes, supported: LANES })
+}
+
+struct Defined {
+    id: FuncId,
+    tasks: program::Tasks,
+}
+
+fn define<M: cranelift_module::Module>(
+    steps: &[Step],
+    machine: &Machine,
+    assembler: &mut Assembler<M>,
+) -> Result<Vec<Defined>, CodegenError> {
+    let one = |step: &Step| {
+        let BuiltKernel { ir, tasks } = kernels::build(step, machine)?;
+        Ok(Defined { id: assembler.define(step.kernel.name(), ir)?, tasks })
+    };
+    steps.iter().map(one).collect()
+}
+
+fn call(plan: &Plan, step: &Step, defined: &Defined, code: &Code) -> Call {
+    let operands = || step.reads.iter().chain([&step.write]);
+    let bytes = |batched: bool| {
+        let views = operands().filter(|view| view.is_batched() == batched);
+        views.map(|view| (view.element_count() * view.dtype.size_bytes()) as u64).sum()
+    };
+    Call {
+        name: step.name.clone(),
+        kernel: step.kernel.name().to_owned(),
+        function: code.function(defined.id),
+        tasks: defined.tasks,
+        arguments: operands().map(|view| location(plan, view)).collect(),
+        macs: step.macs,
+        batched_bytes: bytes(true),
+        fixed_bytes: bytes(false),
+        batched: operands().any(View::is_batched),
+    }
+}
+
+fn location(plan: &Plan, view: &View) -> Location {
+    let offset = view.offset * view.dtype.size_bytes();
+    match plan.buffer(view.buffer).place {
+        Place::Input(index) => Location::Input { index, offset },
+        Place::Output(index) => Location::Output { index, offset },
+        Place::Parameter(index) => Location::Parameter { index, offset },
+        Place::Constant(index) => Location::Constant { index, offset },
+        Place::Prepared { offset_bytes } => Location::Prepared { offset: offset_bytes + offset },
+        Place::Batched { offset_bytes } => Location::Batched { per_sample: offset_bytes, offset },
+        Place::Fixed { offset_bytes } => Location::Fixed { offset: offset_bytes + offset },
+    }
+}
+
+fn port(port: &Port) -> program::Port {
+    program::Port {
+        name: port.name.clone(),
+        dtype: port.view.dtype,
+        shape: port.shape.clone(),
+        batched: port.view.is_batched(),
+    }
+}
+
+fn parameter(slot: &netc_schedule::ParameterSlot) -> program::ParameterSlot {
+    program::ParameterSlot {
+        name: slot.name.clone(),
+        shape: slot.shape.clone(),
+        init: slot.init.clone(),
+        in_model: slot.in_model,
+        updated: slot.updated,
+    }
+}

@@ -1,0 +1,33 @@
+//! Why a plan could not be compiled.
+
+/// Why a plan could not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CodegenError {
+    /// This step has no code for its kind of work.
+    #[error("`{step}` needs a `{kernel}` kernel, which has no code yet")]
+    Unsupported {
+        /// The step's name.
+        step: String,
+        /// The kernel's family.
+        kernel: &'static str,
+    },
+    /// The machine has vectors of a width that no lowering makes.
+    #[error("there is no code for vectors of {lanes} lanes on this machine, only of {supported}")]
+    Lanes {
+        /// What the plan was made for.
+        lanes: usize,
+        /// What there is.
+        supported: usize,
+    },
+    /// The processor we run on is not one that Cranelift makes code for.
+    #[error("this processor is not supported: {0}")]
+    Host(String),
+    /// Cranelift refused; a bug of ours.
+    #[error("the code generator failed on kernel `{kernel}`: {reason}")]
+    Backend {
+        /// The kernel's family.
+        kernel: String,
+        /// What it said.
+        reason: String,
+    },
+}

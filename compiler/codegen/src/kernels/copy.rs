@@ -1,0 +1,194 @@
+//! Copies between arrangements, fills, and zeros around images.
+
+use netc_schedule::{Axes, Step, View};
+
+use super::BuiltKernel;
+use super::nest::{Nest, Split, vectors};
+use crate::builder::{Builder, ELEMENT_BYTES};
+use crate::ir::{Float, Int};
+
+/// `y = x` element by element. Elements are moved as 32 bits, whatever they mean.
+pub(crate) fn copy(step: &Step, lanes: usize) -> BuiltKernel {
+    let (x, y) = (&step.reads[0], &step.write);
+    let nest = Nest::new(y.extents, &[x.strides, y.strides]);
+    let split = Split::of(&nest, y.is_batched(), lanes);
+    let inner = nest.innermost().strides.clone();
+    let lanes = if inner == [1, 1] { lanes } else { 1 };
+
+    let mut b = Builder::new();
+    let (from, to) = (b.argument(0), b.argument(1));
+    split.each(&mut b, &mut |b, sample, range| {
+        let bases = [b.step(from, sample, x.sample_stride), b.step(to, sample, y.sample_stride)];
+        nest.walk(b, &bases, range, &mut |b, bases, run| {
+            let bases = [bases[0], bases[1]];
+            vectors(b, run, lanes, &mut |b, index, lanes| {
+                let from = b.step(bases[0], index, inner[0]);
+                let value = b.load(from, 0, lanes);
+                let to = b.step(bases[1], index, inner[1]);
+                b.store(value, to, 0);
+            });
+        });
+    });
+    BuiltKernel { ir: b.finish(), tasks: split.tasks() }
+}
+
+/// Sets every element of the written view.
+pub(crate) fn fill(step: &Step, value: f32, lanes: usize) -> BuiltKernel {
+    let y = &step.write;
+    let nest = Nest::new(y.extents, &[y.strides]);
+    let split = Split::of(&nest, y.is_batched(), lanes);
+
+    let mut b = Builder::new();
+    let to = b.argument(0);
+    let values = Values::new(&mut b, value, lanes);
+    split.each(&mut b, &mut |b, sample, range| {
+        let base = b.step(to, sample, y.sample_stride);
+        values.store(b, &nest, base, range);
+    });
+    BuiltKernel { ir: b.finish(), tasks: split.tasks() }
+}
+
+/// Zeros in the rows and columns around the written view.
+pub(crate) fn zero_halo(step: &Step, before: [usize; 2], after: [usize; 2], lanes: usize) -> BuiltKernel {
+    let y = &step.write;
+    let frame = frame(y, before, after);
+    let count: usize = frame.iter().map(|(_, nest)| nest.count()).sum();
+    // One pass of a loop that stands for a sample's whole frame: it is never cut.
+    let group = (super::nest::ELEMENTS_PER_TASK / count.max(1)).clamp(1, 64);
+    let split = Split { batched: y.is_batched(), group, chunk: 1, parts: 1, extent: 1 };
+
+    let mut b = Builder::new();
+    let to = b.argument(0);
+    let values = Values::new(&mut b, 0.0, lanes);
+    split.each(&mut b, &mut |b, sample, _| {
+        let base = b.step(to, sample, y.sample_stride);
+        for (offset, nest) in &frame {
+            let base = b.add(base, *offset);
+            values.store(b, nest, base, (Int::Constant(0), Int::from(nest.axes[0].extent)));
+        }
+    });
+    BuiltKernel { ir: b.finish(), tasks: split.tasks() }
+}
+
+/// The four strips around a view: where each starts, in bytes from the first element, and its loops.
+fn frame(y: &View, before: [usize; 2], after: [usize; 2]) -> Vec<(i64, Nest)> {
+    let (rows, columns) = (y.extents.row, y.extents.column);
+    let strip = |row: usize, column: usize, row_count: usize, column_count: usize| {
+        // `row` and `column` count from the halo's corner.
+        let element = |index: usize, before: usize, stride: usize| (index as i64 - before as i64) * stride as i64;
+        let start = element(row, before[0], y.strides.row) + element(column, before[1], y.strides.column);
+        let extents = Axes { channel: y.extents.channel, row: row_count, column: column_count };
+        (start * ELEMENT_BYTES as i64, Nest::new(extents, &[y.strides]))
+    };
+    let width = before[1] + columns + after[1];
+    let strips = [
+        strip(0, 0, before[0], width),
+        strip(before[0], 0, rows, before[1]),
+        strip(before[0], before[1] + columns, rows, after[1]),
+        strip(before[0] + rows, 0, after[0], width),
+    ];
+    strips.into_iter().filter(|(_, nest)| nest.count() > 0).collect()
+}
+
+/// One number, as a vector and alone.
+struct Values {
+    vector: Float,
+    scalar: Float,
+    lanes: usize,
+}
+
+impl Values {
+    fn new(b: &mut Builder, value: f32, lanes: usize) -> Self {
+        Self { vector: b.constant(value, lanes), scalar: b.constant(value, 1), lanes }
+    }
+
+    fn store(&self, b: &mut Builder, nest: &Nest, base: Int, range: (Int, Int)) {
+        let stride = nest.innermost().strides[0];
+        let lanes = if stride == 1 { self.lanes } else { 1 };
+        nest.walk(b, &[base], range, &mut |b, bases, run| {
+            let base = bases[0];
+            vectors(b, run, lanes, &mut |b, index, lanes| {
+                let to = b.step(base, index, stride);
+                b.store(if lanes == 1 { self.scalar } else { self.vector }, to, 0);
+            });
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netc_schedule::Kernel;
+    use proptest::prelude::*;
+
+    use crate::testing::{Order, Setup, any_order, element};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn copies_between_arrangements(
+            extents in (1usize..18, 1usize..6, 1usize..9),
+            orders in (any_order(), any_order()),
+            halos in (0usize..3, 0usize..3),
+            batch in prop::sample::select(vec![0usize, 1, 2, 5]),
+        ) {
+            let mut setup = Setup::new(1);
+            let x = setup.batched(extents, orders.0, halos.0);
+            let y = setup.batched(extents, orders.1, halos.1);
+            setup.check(Kernel::Copy, vec![x.clone()], y.clone(), batch, 0.0, |memory, n, c, h, w| {
+                memory[y.buffer.index()][element(&y, n, c, h, w)] = memory[x.buffer.index()][element(&x, n, c, h, w)];
+            });
+        }
+
+        #[test]
+        fn fills_only_what_the_view_sees(
+            extents in (1usize..18, 1usize..6, 1usize..9),
+            order in any_order(),
+            halo in 0usize..3,
+            batch in prop::sample::select(vec![0usize, 1, 3]),
+        ) {
+            let mut setup = Setup::new(2);
+            let y = setup.batched(extents, order, halo);
+            setup.check(Kernel::Fill(1.5), vec![], y.clone(), batch, 0.0, |memory, n, c, h, w| {
+                memory[y.buffer.index()][element(&y, n, c, h, w)] = 1.5;
+            });
+        }
+
+        #[test]
+        fn zeros_only_the_halo(
+            extents in (1usize..10, 1usize..6, 1usize..9),
+            order in any_order(),
+            before in [0usize..3, 0usize..3],
+            after in [0usize..3, 0usize..3],
+            batch in prop::sample::select(vec![0usize, 1, 3]),
+        ) {
+            let mut setup = Setup::new(3);
+            let y = setup.batched(extents, order, 2);
+            let kernel = Kernel::ZeroHalo { before, after };
+            setup.check_whole(kernel, vec![], y.clone(), batch, 0.0, |memory| {
+                for n in 0..batch {
+                    for c in 0..extents.0 {
+                        for h in -(before[0] as isize)..(extents.1 + after[0]) as isize {
+                            for w in -(before[1] as isize)..(extents.2 + after[1]) as isize {
+                                let inside = (0..extents.1 as isize).contains(&h) && (0..extents.2 as isize).contains(&w);
+                                if !inside {
+                                    memory[y.buffer.index()][element(&y, n, c, h, w)] = 0.0;
+                                }
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn large_copies_are_split() {
+        let mut setup = Setup::new(4);
+        let x = setup.fixed((40_001, 1, 1), Order::ChannelsFirst, 0);
+        let y = setup.fixed((40_001, 1, 1), Order::ChannelsFirst, 0);
+        setup.check(Kernel::Copy, vec![x.clone()], y.clone(), 1, 0.0, |memory, n, c, h, w| {
+            memory[y.buffer.index()][element(&y, n, c, h, w)] = memory[x.buffer.index()][element(&x, n, c, h, w)];
+        });
+    }
+}

@@ -1,0 +1,267 @@
+//! Runs one step's compiled code beside a naive loop over the same memory, and compares every byte of it.
+//!
+//! Each buffer ends where an inaccessible page begins, so reading past it faults; what a kernel should not touch holds
+//! random numbers that must survive. The code runs three ways (all tasks at once, one by one backwards, in two halves)
+//! and must leave the same bytes.
+
+use netc_runtime::DType;
+use netc_runtime::program::{KernelFunction, Tasks};
+use netc_schedule::{Axes, BufferId, Kernel, Machine, Step, View};
+use proptest::prelude::*;
+
+use crate::jit::{Assembler, Code, host_module};
+use crate::kernels;
+
+/// Order of a tensor's axes in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Channel, row, column.
+    ChannelsFirst,
+    /// Row, column, channel.
+    ChannelsLast,
+}
+
+/// Either order.
+pub(crate) fn any_order() -> impl Strategy<Value = Order> {
+    prop::sample::select(vec![Order::ChannelsFirst, Order::ChannelsLast])
+}
+
+/// Index of an element in its buffer. Rows and columns may lie in the halo.
+pub(crate) fn element(view: &View, sample: usize, channel: usize, row: isize, column: isize) -> usize {
+    let start = view.offset + sample * view.sample_stride + channel * view.strides.channel;
+    let index = start as isize + row * view.strides.row as isize + column * view.strides.column as isize;
+    usize::try_from(index).expect("the element lies in the buffer")
+}
+
+/// Contents of all buffers; words are kept as floats of the same bits.
+pub(crate) type Memory = Vec<Vec<f32>>;
+
+struct BufferSpec {
+    per_sample: usize,
+    batched: bool,
+    fill: Box<dyn Fn(usize, f32) -> f32>,
+}
+
+/// The buffers of one step.
+pub(crate) struct Setup {
+    seed: u64,
+    buffers: Vec<BufferSpec>,
+}
+
+impl Setup {
+    /// No buffers; numbers will come from this seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed, buffers: Vec::new() }
+    }
+
+    /// A new buffer of `(channels, rows, columns)` for every sample, with `halo` rows and columns around.
+    pub(crate) fn batched(&mut self, extents: (usize, usize, usize), order: Order, halo: usize) -> View {
+        self.buffer(extents, order, [halo; 4], true)
+    }
+
+    /// A new buffer that exists once.
+    pub(crate) fn fixed(&mut self, extents: (usize, usize, usize), order: Order, halo: usize) -> View {
+        self.buffer(extents, order, [halo; 4], false)
+    }
+
+    /// A new flat buffer of `count` channels of 1x1 that exists once.
+    pub(crate) fn flat(&mut self, count: usize) -> View {
+        self.fixed((count, 1, 1), Order::ChannelsFirst, 0)
+    }
+
+    /// A new buffer with `halo` rows above and below and columns left and right: `[top, bottom, left, right]`.
+    pub(crate) fn buffer(
+        &mut self,
+        (channels, rows, columns): (usize, usize, usize),
+        order: Order,
+        [top, bottom, left, right]: [usize; 4],
+        batched: bool,
+    ) -> View {
+        let (height, width) = (top + rows + bottom, left + columns + right);
+        let strides = match order {
+            Order::ChannelsFirst => Axes { channel: height * width, row: width, column: 1 },
+            Order::ChannelsLast => Axes { channel: 1, row: width * channels, column: channels },
+        };
+        let per_sample = channels * height * width;
+        self.buffers.push(BufferSpec { per_sample, batched, fill: Box::new(|_, random| random) });
+        View {
+            buffer: BufferId(u32::try_from(self.buffers.len() - 1).unwrap()),
+            dtype: DType::F32,
+            offset: top * strides.row + left * strides.column,
+            extents: Axes { channel: channels, row: rows, column: columns },
+            strides,
+            sample_stride: if batched { per_sample } else { 0 },
+        }
+    }
+
+    /// Replaces what a view's buffer starts with: from an element's index and a random number in [-1, 1).
+    pub(crate) fn fill(&mut self, view: &View, fill: impl Fn(usize, f32) -> f32 + 'static) {
+        self.buffers[view.buffer.index()].fill = Box::new(fill);
+    }
+
+    /// Makes a view's elements words, `number(index)` each.
+    pub(crate) fn words(&mut self, view: &mut View, number: impl Fn(usize) -> i32 + 'static) {
+        view.dtype = DType::I32;
+        self.fill(view, move |index, _| f32::from_bits(number(index) as u32));
+    }
+
+    fn memory(&self, batch: usize) -> Memory {
+        let mut state = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        };
+        let make = |spec: &BufferSpec| {
+            let count = spec.per_sample * if spec.batched { batch } else { 1 };
+            (0..count).map(|index| (spec.fill)(index, random())).collect()
+        };
+        self.buffers.iter().map(make).collect()
+    }
+
+    /// Checks a kernel against a reference that computes one element of the write, given `(n, c, h, w)`.
+    pub(crate) fn check(
+        &self,
+        kernel: Kernel,
+        reads: Vec<View>,
+        write: View,
+        batch: usize,
+        tolerance: f32,
+        mut reference: impl FnMut(&mut Memory, usize, usize, isize, isize),
+    ) {
+        let extents = write.extents;
+        let samples = if write.is_batched() { batch } else { 1 };
+        self.check_whole(kernel, reads, write, batch, tolerance, |memory| {
+            for n in 0..samples {
+                for c in 0..extents.channel {
+                    for h in 0..extents.row {
+                        for w in 0..extents.column {
+                            reference(memory, n, c, h as isize, w as isize);
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// Checks a kernel against a reference that does all the work. Elements agree if they have the same bits, or differ
+    /// by at most `tolerance · (1 + |expected|)`.
+    pub(crate) fn check_whole(
+        &self,
+        kernel: Kernel,
+        reads: Vec<View>,
+        write: View,
+        batch: usize,
+        tolerance: f32,
+        reference: impl FnOnce(&mut Memory),
+    ) {
+        let step = Step { name: "test".to_owned(), kernel, reads, write, macs: 0 };
+        let start = self.memory(batch);
+        let actual = run(&step, batch, &start);
+        let mut expected = start;
+        reference(&mut expected);
+        for (buffer, (actual, expected)) in actual.iter().zip(&expected).enumerate() {
+            for (index, (a, e)) in actual.iter().zip(expected).enumerate() {
+                let close = a.to_bits() == e.to_bits() || (a - e).abs() <= tolerance * (1.0 + e.abs());
+                assert!(close, "buffer {buffer}, element {index}: compiled {a}, expected {e}\n{step:#?}");
+            }
+        }
+    }
+}
+
+/// One compiled kernel.
+pub(crate) struct Compiled {
+    /// The code.
+    pub(crate) function: KernelFunction,
+    /// How it may be split.
+    pub(crate) tasks: Tasks,
+    /// Its program in the kernel IR.
+    pub(crate) text: String,
+    _code: Code,
+}
+
+/// Compiles one step for the portable machine.
+pub(crate) fn compile(step: &Step) -> Compiled {
+    let built = kernels::build(step, &Machine::portable()).expect("the family has code");
+    let text = built.ir.to_string();
+    let mut assembler = Assembler::new(host_module().expect("Cranelift knows this processor"));
+    let id = assembler.define(step.kernel.name(), built.ir).expect("Cranelift takes the kernel");
+    let code = Code::finish(assembler).expect("the code can be made executable");
+    Compiled { function: code.function(id), tasks: built.tasks, text, _code: code }
+}
+
+/// What one step leaves in memory, run in three ways that must agree.
+pub(crate) fn run(step: &Step, batch: usize, start: &Memory) -> Memory {
+    let compiled = compile(step);
+    let count = compiled.tasks.count(batch as u64);
+    let whole = [(0, count)].to_vec();
+    let single = (0..count).rev().map(|task| (task, task + 1)).collect();
+    let halves = [(count / 2, count), (0, count / 2)].to_vec();
+    let [result, others @ ..] = [whole, single, halves].map(|ranges: Vec<(u64, u64)>| {
+        let mut guarded: Vec<Guarded> = start.iter().map(|contents| Guarded::new(contents)).collect();
+        for (first, last) in ranges {
+            call(&compiled, step, batch, &mut guarded, first, last);
+        }
+        guarded.iter().map(Guarded::contents).collect::<Memory>()
+    });
+    let bits = |memory: &Memory| -> Vec<Vec<u32>> {
+        memory.iter().map(|buffer| buffer.iter().map(|value| value.to_bits()).collect()).collect()
+    };
+    for other in &others {
+        assert!(bits(&result) == bits(other), "results depend on how tasks are split\n{step:#?}");
+    }
+    result
+}
+
+fn call(compiled: &Compiled, step: &Step, batch: usize, memory: &mut [Guarded], first: u64, last: u64) {
+    let views = step.reads.iter().chain([&step.write]);
+    let arguments: Vec<*mut u8> =
+        views.map(|view| memory[view.buffer.index()].start().wrapping_add(4 * view.offset)).collect();
+    // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say.
+    unsafe { (compiled.function)(arguments.as_ptr(), batch as u64, first, last) }
+}
+
+/// Memory that ends at an inaccessible page and begins after known bytes.
+struct Guarded {
+    pages: region::Allocation,
+    count: usize,
+    usable: usize,
+}
+
+const BEFORE: u8 = 0xa5;
+
+impl Guarded {
+    fn new(contents: &[f32]) -> Self {
+        let page = region::page::size();
+        let usable = (4 * contents.len()).next_multiple_of(page).max(page);
+        let mut pages = region::alloc(usable + page, region::Protection::READ_WRITE).expect("memory for a test");
+        let start = pages.as_mut_ptr::<u8>();
+        // SAFETY: the guard page and the bytes before the contents lie inside the allocation just made.
+        unsafe {
+            region::protect(start.add(usable), page, region::Protection::NONE).expect("a guard page");
+            std::ptr::write_bytes(start, BEFORE, usable - 4 * contents.len());
+        }
+        let mut guarded = Self { pages, count: contents.len(), usable };
+        let to = guarded.start().cast::<f32>();
+        // SAFETY: `count` floats fit between `start` and the guard page; both runs are apart.
+        unsafe { std::ptr::copy_nonoverlapping(contents.as_ptr(), to, contents.len()) };
+        guarded
+    }
+
+    fn start(&mut self) -> *mut u8 {
+        self.pages.as_mut_ptr::<u8>().wrapping_add(self.usable - 4 * self.count)
+    }
+
+    fn contents(&self) -> Vec<f32> {
+        let base = self.pages.as_ptr::<u8>();
+        let before = self.usable - 4 * self.count;
+        // SAFETY: the bytes up to the guard page are initialized and readable.
+        let (prefix, values) = unsafe {
+            (
+                std::slice::from_raw_parts(base, before),
+                std::slice::from_raw_parts(base.add(before).cast::<f32>(), self.count),
+            )
+        };
+        assert!(prefix.iter().all(|byte| *byte == BEFORE), "a kernel wrote before its buffer");
+        values.to_vec()
+    }
+}
