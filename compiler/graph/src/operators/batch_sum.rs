@@ -1,0 +1,32 @@
+//! Sum over the batch.
+
+use super::prelude::*;
+use super::spread_sum::SpreadSum;
+
+/// `y = Σₙ x[n]`.
+///
+/// - Shapes: `x: f32[*]` batched `→ f32[*]` fixed.
+/// - Gradient: [`SpreadSum`].
+/// - Errors: [`ShapeError::Batch`] if `x` is fixed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchSum {}
+
+impl Rule for BatchSum {
+    const NAME: &'static str = "batch_sum";
+
+    fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
+        let [x] = expect::floats(inputs)?;
+        expect::batched(inputs, &[0])?;
+        Ok(Type::fixed(DType::F32, x.shape.clone()))
+    }
+
+    fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
+        let x = host::floats(inputs[0]);
+        let count = output.shape.element_count();
+        host::build(output, batch, |i| (0..batch).map(|n| f64::from(x[n * count + i])).sum())
+    }
+
+    fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
+        vec![site.when(0, || graph.derive(site.output, SpreadSum {}, &[site.gradient]))]
+    }
+}

@@ -1,0 +1,46 @@
+//! Gradient of the logarithm of softmax.
+
+use super::axis::Lanes;
+use super::prelude::*;
+
+/// `dx[i] = dy[i] - exp(y[i]) · Σⱼ dy[j]`, along one axis.
+///
+/// - Shapes: `y: f32[.., n, ..]`, `dy` alike, both batched or both fixed `→ dx: f32[.., n, ..]`.
+/// - Errors: [`ShapeError::Axis`] if there is no such axis; [`ShapeError::Mismatch`] if the shapes differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSoftmaxGrad {
+    /// The axis, counted without the batch.
+    pub axis: usize,
+}
+
+impl Rule for LogSoftmaxGrad {
+    const NAME: &'static str = "log_softmax_grad";
+
+    fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
+        let [y, dy] = expect::floats(inputs)?;
+        expect::alike_batched(inputs)?;
+        expect::axis(self.axis, &y.shape)?;
+        expect::same_shape(&y.shape, &dy.shape)?;
+        Ok(dy.clone())
+    }
+
+    fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
+        let (y, dy) = (host::floats(inputs[0]), host::floats(inputs[1]));
+        let mut values = host::zeros(output, batch);
+        for lane in Lanes::new(&output.shape, self.axis, output.samples(batch)).each() {
+            let sum: f64 = lane.clone().map(|i| f64::from(dy[i])).sum();
+            for i in lane {
+                values[i] = f64::from(dy[i]) - f64::from(y[i]).exp() * sum;
+            }
+        }
+        host::from_sums(output, batch, &values)
+    }
+
+    fn cost(&self, _: &[&Type], output: &Type) -> Cost {
+        Cost::of_operations(4 * output.shape.element_count() as u64)
+    }
+
+    fn attributes(&self) -> String {
+        format!("axis={}", self.axis)
+    }
+}

@@ -1,0 +1,31 @@
+//! An equal share for every sample: gradient of the mean over the batch.
+
+use super::batch_mean::BatchMean;
+use super::prelude::*;
+
+/// `y[n] = x / N`.
+///
+/// - Shapes: `x: f32[*]` fixed `→ f32[*]` batched.
+/// - Gradient: [`BatchMean`].
+/// - Errors: [`ShapeError::Batch`] if `x` is batched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpreadMean {}
+
+impl Rule for SpreadMean {
+    const NAME: &'static str = "spread_mean";
+
+    fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
+        let [x] = expect::floats(inputs)?;
+        expect::fixed(inputs, &[0])?;
+        Ok(Type::batched(DType::F32, x.shape.clone()))
+    }
+
+    fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
+        let x = host::floats(inputs[0]);
+        host::build(output, batch, |i| f64::from(x[i % x.len()]) / batch as f64)
+    }
+
+    fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
+        vec![site.when(0, || graph.derive(site.output, BatchMean {}, &[site.gradient]))]
+    }
+}
