@@ -50,7 +50,8 @@ pub enum Instruction {
     Sigmoid(Value),
     /// Dropout: 1 where this element is kept, 0 where it is dropped, for the element's index in channels-first order
     /// counted through the whole batch. `key` is the read (an i32 scalar) that holds the run's key; `salt` tells layers
-    /// apart; an element is dropped when its 32 random bits are below `threshold`.
+    /// apart; an element is dropped when `dropout_bits(dropout_bits(key, salt), index) < threshold`, unsigned (see
+    /// `netc_runtime::random::dropout_bits`; the index wraps at 2³²).
     Keep {
         /// Index of the read that holds the key.
         key: usize,

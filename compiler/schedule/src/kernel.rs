@@ -120,7 +120,7 @@ pub struct WeightGradient {
 pub enum Spread {
     /// One element for each (batched or not: a fixed tensor is repeated for every sample).
     Full,
-    /// One for each channel.
+    /// One for each channel (of each sample, if the read's view is batched).
     Channel,
     /// One for each sample.
     Sample,

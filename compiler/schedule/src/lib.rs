@@ -2,14 +2,26 @@
 //!
 //! The plan is all that code generation and the runtime see.
 
+mod cluster;
+mod contractions;
+mod element_wise;
 pub mod expression;
+mod geometry;
 pub mod kernel;
 pub mod machine;
+mod memory;
+mod operators;
+mod order;
 pub mod plan;
+mod planner;
+mod readers;
+mod text;
 pub mod view;
 
 pub use expression::{Expression, Instruction};
 pub use kernel::Kernel;
 pub use machine::Machine;
+pub use planner::plan;
+pub use text::to_text;
 pub use plan::{Buffer, ParameterSlot, Place, Plan, Port, Step};
 pub use view::{Axes, BufferId, View};

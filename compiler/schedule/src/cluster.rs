@@ -1,0 +1,258 @@
+//! Groups operators into clusters, one kernel each: a chain of element-wise operators, with the contraction it starts
+//! from, if it starts from one.
+//!
+//! An operator joins its user's cluster when that user is the only one, so nothing is computed twice and no value that
+//! someone else needs disappears.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use netc_graph::{Graph, NodeId, Operator, Type};
+
+use crate::element_wise::{ElementWise, Source, element_wise};
+use crate::expression::{Expression, Instruction, Value};
+use crate::kernel::Spread;
+
+/// Operators that one kernel computes; named by the last of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    /// The operator whose result the cluster gives.
+    pub(crate) root: NodeId,
+    /// All its operators.
+    pub(crate) members: Vec<NodeId>,
+    /// The contraction whose sums the element-wise part works on.
+    pub(crate) contraction: Option<NodeId>,
+    /// The element-wise part; `None` where the root is any other operator.
+    pub(crate) element_wise: Option<ClusterBody>,
+}
+
+/// The element-wise part of a cluster. In a cluster with a contraction, read 0 of the body is the sum and the reads
+/// listed here start at 1.
+#[derive(Clone, Debug)]
+pub(crate) struct ClusterBody {
+    pub(crate) reads: Vec<(ClusterRead, Spread)>,
+    pub(crate) body: Expression,
+    pub(crate) divide_by_batch: bool,
+}
+
+/// What a cluster reads.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ClusterRead {
+    /// The result of a node outside the cluster.
+    Node(NodeId),
+    /// A vector worked out from the channel vectors of nodes outside the cluster.
+    Channels { nodes: Vec<NodeId>, body: Expression },
+}
+
+/// Whether an operator is a contraction that can hand its sums to an epilogue.
+pub(crate) fn is_contraction(operator: &Operator) -> bool {
+    match operator {
+        Operator::Conv(_) | Operator::Dense(_) | Operator::DenseGradInput(_) => true,
+        // With a stride it is several contractions over interleaved rows and columns.
+        Operator::ConvGradInput(rule) => rule.window.stride.iter().all(|&stride| stride == 1),
+        _ => false,
+    }
+}
+
+/// Groups all operators that compute something. Clusters come in order of their roots' addition.
+pub(crate) fn cluster(graph: &Graph) -> Vec<Cluster> {
+    let absorbed = Absorption::new(graph).decide();
+    graph
+        .ids()
+        .filter(|id| !absorbed.contains(id) && !is_leaf(&graph.node(*id).operator))
+        .map(|root| Assembly { graph, absorbed: &absorbed, members: vec![root], contraction: None, reads: Vec::new(), body: Expression::default() }.finish(root))
+        .collect()
+}
+
+fn is_leaf(operator: &Operator) -> bool {
+    matches!(operator, Operator::Input(_) | Operator::Parameter(_) | Operator::Constant(_))
+}
+
+fn describe(graph: &Graph, id: NodeId) -> Option<ElementWise> {
+    let inputs = graph.inputs(id);
+    let types: Vec<&Type> = inputs.iter().map(|&input| graph.ty(input)).collect();
+    element_wise(&graph.node(id).operator, &types, graph.ty(id))
+}
+
+/// Decides which operators join their user.
+struct Absorption<'g> {
+    graph: &'g Graph,
+    uses: BTreeMap<NodeId, usize>,
+}
+
+impl<'g> Absorption<'g> {
+    fn new(graph: &'g Graph) -> Self {
+        let mut uses: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for id in graph.ids() {
+            for input in graph.inputs(id) {
+                *uses.entry(input).or_default() += 1;
+            }
+        }
+        let outside = graph.outputs().iter().map(|(_, id)| *id).chain(graph.updates().iter().map(|update| update.value));
+        for id in outside {
+            *uses.entry(id).or_default() += 1;
+        }
+        Self { graph, uses }
+    }
+
+    /// All operators that join their only user.
+    fn decide(&self) -> BTreeSet<NodeId> {
+        let mut absorbed = BTreeSet::new();
+        // The root of the cluster that a node is in, filled from the end so that users come before their inputs.
+        let mut root_of: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+        let mut has_contraction: BTreeSet<NodeId> = BTreeSet::new();
+        let mut bars_contraction: BTreeSet<NodeId> = BTreeSet::new();
+        for user in self.graph.topological().into_iter().rev() {
+            let root = *root_of.entry(user).or_insert(user);
+            let Some(rule) = describe(self.graph, user) else { continue };
+            if rule.divide_by_batch || rule.reads.iter().any(|(_, spread)| *spread == Spread::Sample) || draws_randomly(&rule.body) {
+                bars_contraction.insert(root);
+            }
+            let inputs = self.graph.inputs(user);
+            let candidates = rule.reads.iter().filter_map(|(source, spread)| match source {
+                Source::Slot(slot) if *spread == Spread::Full => Some(inputs[*slot]),
+                _ => None,
+            });
+            for input in candidates {
+                if !self.may_join(input, user) {
+                    continue;
+                }
+                let joins = if is_contraction(&self.graph.node(input).operator) {
+                    !bars_contraction.contains(&root) && has_contraction.insert(root)
+                } else {
+                    describe(self.graph, input).is_some_and(|inner| !inner.divide_by_batch && self.fits(&inner, root, &has_contraction))
+                };
+                if joins {
+                    absorbed.insert(input);
+                    root_of.insert(input, root);
+                }
+            }
+        }
+        absorbed
+    }
+
+    fn may_join(&self, input: NodeId, user: NodeId) -> bool {
+        self.uses.get(&input) == Some(&1) && self.graph.ty(input) == self.graph.ty(user)
+    }
+
+    /// An epilogue takes no per-sample reads and no random numbers.
+    fn fits(&self, inner: &ElementWise, root: NodeId, has_contraction: &BTreeSet<NodeId>) -> bool {
+        !has_contraction.contains(&root)
+            || !(inner.reads.iter().any(|(_, spread)| *spread == Spread::Sample) || draws_randomly(&inner.body))
+    }
+}
+
+fn draws_randomly(body: &Expression) -> bool {
+    body.instructions.iter().any(|instruction| matches!(instruction, Instruction::Keep { .. }))
+}
+
+/// Puts one cluster's expression together.
+struct Assembly<'a> {
+    graph: &'a Graph,
+    absorbed: &'a BTreeSet<NodeId>,
+    members: Vec<NodeId>,
+    contraction: Option<NodeId>,
+    reads: Vec<(ClusterRead, Spread)>,
+    body: Expression,
+}
+
+impl Assembly<'_> {
+    fn finish(mut self, root: NodeId) -> Cluster {
+        let Some(rule) = describe(self.graph, root) else {
+            // A contraction on its own hands its sums on unchanged.
+            let alone = is_contraction(&self.graph.node(root).operator);
+            let body = ClusterBody { reads: Vec::new(), body: Expression::identity(), divide_by_batch: false };
+            return Cluster { root, members: self.members, contraction: alone.then_some(root), element_wise: alone.then_some(body) };
+        };
+        self.contraction = self.find_contraction(root);
+        self.inline(root, &rule);
+        let element_wise = ClusterBody { reads: self.reads, body: self.body, divide_by_batch: rule.divide_by_batch };
+        Cluster { root, members: self.members, contraction: self.contraction, element_wise: Some(element_wise) }
+    }
+
+    /// The contraction must be known before reads are numbered, as it takes number 0.
+    fn find_contraction(&self, id: NodeId) -> Option<NodeId> {
+        if is_contraction(&self.graph.node(id).operator) {
+            return Some(id);
+        }
+        self.graph.inputs(id).into_iter().filter(|input| self.absorbed.contains(input) && self.joins(*input, id)).find_map(|input| self.find_contraction(input))
+    }
+
+    /// An absorbed node joined its only user.
+    fn joins(&self, input: NodeId, user: NodeId) -> bool {
+        self.graph.users(input) == [user]
+    }
+
+    fn inline(&mut self, id: NodeId, rule: &ElementWise) -> Value {
+        let inputs = self.graph.inputs(id);
+        let operands: Vec<Option<Value>> = rule.reads.iter().map(|(source, spread)| self.operand(source, *spread, &inputs)).collect();
+        let mut renamed: Vec<Value> = Vec::with_capacity(rule.body.instructions.len());
+        for instruction in &rule.body.instructions {
+            let value = match *instruction {
+                Instruction::Read(read) => operands[read].expect("a key is not read as a number"),
+                Instruction::Keep { key, salt, threshold } => {
+                    let (source, spread) = &rule.reads[key];
+                    let key = self.read(source, *spread, &inputs);
+                    self.body.push(Instruction::Keep { key, salt, threshold })
+                }
+                other => self.body.push(renumber(other, &renamed)),
+            };
+            renamed.push(value);
+        }
+        *renamed.last().expect("an expression has a result")
+    }
+
+    /// The value of one of the rule's reads: an absorbed operator's result, the contraction's sum, or a read from memory.
+    fn operand(&mut self, source: &Source, spread: Spread, inputs: &[NodeId]) -> Option<Value> {
+        if let Source::Slot(slot) = source {
+            let input = inputs[*slot];
+            if self.graph.ty(input).dtype == netc_runtime::DType::I32 {
+                return None;
+            }
+            if self.absorbed.contains(&input) && spread == Spread::Full {
+                self.members.push(input);
+                if is_contraction(&self.graph.node(input).operator) {
+                    return Some(self.body.push(Instruction::Read(0)));
+                }
+                let rule = describe(self.graph, input).expect("only element-wise operators and contractions are absorbed");
+                return Some(self.inline(input, &rule));
+            }
+        }
+        let read = self.read(source, spread, inputs);
+        Some(self.body.push(Instruction::Read(read)))
+    }
+
+    /// Index of a read from memory, shared by equal ones.
+    fn read(&mut self, source: &Source, spread: Spread, inputs: &[NodeId]) -> usize {
+        let read = match source {
+            Source::Slot(slot) => ClusterRead::Node(inputs[*slot]),
+            Source::Channels { slots, body } => ClusterRead::Channels { nodes: slots.iter().map(|slot| inputs[*slot]).collect(), body: body.clone() },
+        };
+        let first = usize::from(self.contraction.is_some());
+        let entry = (read, spread);
+        let index = self.reads.iter().position(|known| *known == entry).unwrap_or_else(|| {
+            self.reads.push(entry);
+            self.reads.len() - 1
+        });
+        first + index
+    }
+}
+
+fn renumber(instruction: Instruction, names: &[Value]) -> Instruction {
+    match instruction {
+        Instruction::Read(_) | Instruction::Keep { .. } => unreachable!("reads are resolved by the caller"),
+        Instruction::Constant(number) => Instruction::Constant(number),
+        Instruction::Add(a, b) => Instruction::Add(names[a], names[b]),
+        Instruction::Subtract(a, b) => Instruction::Subtract(names[a], names[b]),
+        Instruction::Multiply(a, b) => Instruction::Multiply(names[a], names[b]),
+        Instruction::Divide(a, b) => Instruction::Divide(names[a], names[b]),
+        Instruction::MultiplyAdd(a, b, c) => Instruction::MultiplyAdd(names[a], names[b], names[c]),
+        Instruction::Maximum(a, b) => Instruction::Maximum(names[a], names[b]),
+        Instruction::Minimum(a, b) => Instruction::Minimum(names[a], names[b]),
+        Instruction::SelectPositive(a, b, c) => Instruction::SelectPositive(names[a], names[b], names[c]),
+        Instruction::SquareRoot(a) => Instruction::SquareRoot(names[a]),
+        Instruction::Exponential(a) => Instruction::Exponential(names[a]),
+        Instruction::Logarithm(a) => Instruction::Logarithm(names[a]),
+        Instruction::Tanh(a) => Instruction::Tanh(names[a]),
+        Instruction::Sigmoid(a) => Instruction::Sigmoid(names[a]),
+    }
+}

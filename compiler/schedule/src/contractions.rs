@@ -1,0 +1,254 @@
+//! Convolutions and dense layers, forward and backward, as contractions over taps.
+
+use netc_graph::{NodeId, Operator};
+use netc_runtime::Shape;
+
+use crate::cluster::Cluster;
+use crate::geometry::{Taps, backward_phases, forward_taps, two_dimensional};
+use crate::kernel::{Contract, Kernel, PackWeights, PoolWindow, Stride, Tap, WeightGradient};
+use crate::planner::Planner;
+use crate::readers::phase_extent;
+use crate::view::View;
+
+const EVERY: Stride = Stride { row: 1, column: 1 };
+
+/// Extents of a convolution's weights `[out, in / groups, rows, columns]`, as each group sees them.
+#[derive(Clone, Copy)]
+struct Weights {
+    groups: usize,
+    /// Output channels of a group.
+    outputs: usize,
+    /// Input channels of a group.
+    inputs: usize,
+    /// Taps of the kernel.
+    taps: usize,
+}
+
+impl Weights {
+    fn of_convolution(shape: &Shape, groups: usize) -> Self {
+        let extents = shape.extents();
+        Self { groups, outputs: extents[0] / groups, inputs: extents[1], taps: extents[2..].iter().product() }
+    }
+
+    /// A dense layer is a convolution with one tap; over a flattened `[C, H, W]` it has `H·W`.
+    fn of_dense(shape: &Shape, positions: usize) -> Self {
+        let extents = shape.extents();
+        Self { groups: 1, outputs: extents[0], inputs: extents[1] / positions, taps: positions }
+    }
+
+    const fn output_stride(self) -> usize {
+        self.inputs * self.taps
+    }
+
+    const fn input_stride(self) -> usize {
+        self.taps
+    }
+
+    const fn group_stride(self) -> usize {
+        self.outputs * self.output_stride()
+    }
+
+    /// For sums over input channels.
+    fn pack_forward(self, tap_offsets: Vec<usize>, panel: usize) -> PackWeights {
+        PackWeights {
+            groups: self.groups,
+            group_stride: self.group_stride(),
+            width: self.outputs,
+            width_stride: self.output_stride(),
+            depth: self.inputs,
+            depth_stride: self.input_stride(),
+            tap_offsets,
+            panel,
+        }
+    }
+
+    /// For sums over output channels.
+    fn pack_backward(self, tap_offsets: Vec<usize>, panel: usize) -> PackWeights {
+        PackWeights {
+            groups: self.groups,
+            group_stride: self.group_stride(),
+            width: self.inputs,
+            width_stride: self.input_stride(),
+            depth: self.outputs,
+            depth_stride: self.output_stride(),
+            tap_offsets,
+            panel,
+        }
+    }
+}
+
+/// One contraction, before its epilogue is known.
+struct Contraction {
+    source: View,
+    weights: NodeId,
+    bias: Option<NodeId>,
+    taps: Vec<Tap>,
+    stride: Stride,
+    pack: PackWeights,
+}
+
+impl Planner<'_> {
+    /// A contraction with the element-wise operators that follow it.
+    pub(crate) fn emit_contraction(&mut self, position: usize, cluster: &Cluster, id: NodeId) {
+        let body = cluster.element_wise.as_ref().expect("a cluster with a contraction has a body");
+        let contraction = self.contraction(id);
+        let weights = self.packed(contraction.weights, &contraction.pack);
+        let mut reads = vec![contraction.source, weights];
+        reads.extend(contraction.bias.map(|bias| self.view(bias)));
+        for (read, _) in &body.reads {
+            let view = self.read(read);
+            reads.push(view);
+        }
+        let write = self.destination(position, cluster.root);
+        let kernel = Contract {
+            taps: contraction.taps,
+            stride: contraction.stride,
+            groups: contraction.pack.groups,
+            depth: contraction.pack.depth,
+            width: contraction.pack.width,
+            panel: contraction.pack.panel,
+            bias: contraction.bias.is_some(),
+            epilogue: body.body.clone(),
+        };
+        self.step(id, Kernel::Contract(kernel), reads, write);
+    }
+
+    fn contraction(&mut self, id: NodeId) -> Contraction {
+        let inputs = self.graph.inputs(id);
+        let panel = self.machine.panel();
+        let weight_shape = self.graph.ty(inputs[1]).shape.clone();
+        match &self.graph.node(id).operator {
+            Operator::Conv(rule) => {
+                let window = two_dimensional(&rule.window);
+                let Taps { taps, kernel_offsets } = forward_taps(&window);
+                let pack = Weights::of_convolution(&weight_shape, rule.groups).pack_forward(kernel_offsets, panel);
+                let source = self.contraction_source(inputs[0]);
+                Contraction { source, weights: inputs[1], bias: inputs.get(2).copied(), taps, stride: stride(&window), pack }
+            }
+            Operator::ConvGradInput(rule) => {
+                let window = two_dimensional(&rule.window);
+                let phase = backward_phases(&window).remove(0);
+                let pack = Weights::of_convolution(&weight_shape, rule.groups).pack_backward(phase.taps.kernel_offsets, panel);
+                let source = self.contraction_source(inputs[0]);
+                Contraction { source, weights: inputs[1], bias: None, taps: phase.taps.taps, stride: EVERY, pack }
+            }
+            Operator::Dense(_) => {
+                let (source, taps) = self.dense_source(inputs[0]);
+                let pack = Weights::of_dense(&weight_shape, taps.taps.len()).pack_forward(taps.kernel_offsets, panel);
+                Contraction { source, weights: inputs[1], bias: inputs.get(2).copied(), taps: taps.taps, stride: EVERY, pack }
+            }
+            Operator::DenseGradInput(_) => {
+                let pack = Weights::of_dense(&weight_shape, 1).pack_backward(vec![0], panel);
+                let source = self.view(inputs[0]);
+                Contraction { source, weights: inputs[1], bias: None, taps: vec![Tap { row: 0, column: 0 }], stride: EVERY, pack }
+            }
+            other => unreachable!("`{}` is no contraction", other.name()),
+        }
+    }
+
+    /// What a dense layer reads: a vector, or the `[C, H, W]` value that was flattened into it, whose positions are then
+    /// the taps. That saves rearranging the value into channels-first order.
+    fn dense_source(&mut self, id: NodeId) -> (View, Taps) {
+        let flattened = matches!(self.graph.node(id).operator, Operator::Reshape(_)).then(|| self.graph.inputs(id)[0]);
+        if let Some(input) = flattened {
+            let view = self.view(input);
+            if view.is_batched() && view.strides.channel == 1 && view.extents.row * view.extents.column > 1 && view.extents.channel > 1 {
+                let taps = positions(&view);
+                return (view, taps);
+            }
+        }
+        (self.view(id), Taps { taps: vec![Tap { row: 0, column: 0 }], kernel_offsets: vec![0] })
+    }
+
+    /// The input gradient of a convolution with a stride: one contraction for each remainder of rows and columns.
+    pub(crate) fn emit_strided_gradient(&mut self, position: usize, id: NodeId) {
+        let Operator::ConvGradInput(rule) = &self.graph.node(id).operator else { unreachable!("the caller matched") };
+        let (window, groups) = (two_dimensional(&rule.window), rule.groups);
+        let inputs = self.graph.inputs(id);
+        let weights = Weights::of_convolution(&self.graph.ty(inputs[1]).shape, groups);
+        let source = self.contraction_source(inputs[0]);
+        let whole = self.destination(position, id);
+        let phases: Vec<_> = backward_phases(&window)
+            .into_iter()
+            .filter_map(|phase| Some((every(&whole, [phase.row, phase.column], window.stride)?, phase.taps)))
+            .collect();
+        let parts = phases.len() as u64;
+        for (write, taps) in phases {
+            if taps.taps.is_empty() {
+                self.step_for_part(id, Kernel::Fill(0.0), Vec::new(), write, parts);
+                continue;
+            }
+            let pack = weights.pack_backward(taps.kernel_offsets, self.machine.panel());
+            let packed = self.packed(inputs[1], &pack);
+            let kernel = Contract {
+                taps: taps.taps,
+                stride: EVERY,
+                groups,
+                depth: pack.depth,
+                width: pack.width,
+                panel: pack.panel,
+                bias: false,
+                epilogue: crate::expression::Expression::identity(),
+            };
+            self.step_for_part(id, Kernel::Contract(kernel), vec![source.clone(), packed], write, parts);
+        }
+    }
+
+    /// The weight gradient of a convolution or a dense layer.
+    pub(crate) fn emit_weight_gradient(&mut self, position: usize, id: NodeId) {
+        let inputs = self.graph.inputs(id);
+        let (source, taps, stride, weights) = match &self.graph.node(id).operator {
+            Operator::ConvGradWeight(rule) => {
+                let window = two_dimensional(&rule.window);
+                let weights = Weights::of_convolution(&self.graph.ty(id).shape, rule.groups);
+                (self.contraction_source(inputs[0]), forward_taps(&window), stride(&window), weights)
+            }
+            Operator::DenseGradWeight(_) => {
+                let (source, taps) = self.dense_source(inputs[0]);
+                let weights = Weights::of_dense(&self.graph.ty(id).shape, taps.taps.len());
+                (source, taps, EVERY, weights)
+            }
+            other => unreachable!("`{}` is no weight gradient", other.name()),
+        };
+        let gradient = self.view(inputs[1]);
+        let write = self.destination(position, id);
+        let kernel = WeightGradient {
+            taps: taps.taps,
+            stride,
+            groups: weights.groups,
+            depth: weights.inputs,
+            width: weights.outputs,
+            group_stride: weights.group_stride(),
+            width_stride: weights.output_stride(),
+            depth_stride: weights.input_stride(),
+            tap_offsets: taps.kernel_offsets,
+        };
+        self.step(id, Kernel::WeightGradient(kernel), vec![source, gradient], write);
+    }
+}
+
+fn stride(window: &PoolWindow) -> Stride {
+    Stride { row: window.stride[0], column: window.stride[1] }
+}
+
+/// Every position of a value as a tap; the weights of a flattened value lie channels first.
+fn positions(view: &View) -> Taps {
+    let (rows, columns) = (view.extents.row, view.extents.column);
+    let each = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+    let signed = |number: usize| isize::try_from(number).expect("extents are limited");
+    Taps {
+        taps: each.clone().map(|(row, column)| Tap { row: signed(row), column: signed(column) }).collect(),
+        kernel_offsets: each.map(|(row, column)| row * columns + column).collect(),
+    }
+}
+
+/// The part of a view at rows and columns `first + t · stride`, if there is any.
+fn every(view: &View, first: [usize; 2], stride: [usize; 2]) -> Option<View> {
+    let mut part = view.clone();
+    part.offset += first[0] * view.strides.row + first[1] * view.strides.column;
+    part.extents.row = phase_extent(view.extents.row, first[0], stride[0]);
+    part.extents.column = phase_extent(view.extents.column, first[1], stride[1]);
+    part.strides.row *= stride[0];
+    part.strides.column *= stride[1];
+    (part.extents.product() > 0).then_some(part)
+}

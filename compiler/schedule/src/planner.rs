@@ -1,0 +1,379 @@
+//! Walks the clusters in order and writes the plan: where each value lies, and which kernel makes it.
+//!
+//! Layout policy. Activations lie channels last, so that a convolution is a batch-reduce matrix product without
+//! rearranging its input, and carry a halo of zeros as wide as their widest reader needs, so that no kernel handles
+//! borders. What the caller gives and gets, and everything that exists once, lies dense and channels first. Aliases
+//! (dropout at inference, reshapes that move nothing) are views of the same bytes; other reshapes are made when somebody
+//! needs them as such.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use netc_graph::operators::parameter::Role;
+use netc_graph::{Graph, NodeId, Operator, Type};
+use netc_runtime::DType;
+
+use crate::cluster::{Cluster, ClusterRead, cluster};
+use crate::expression::Expression;
+use crate::geometry::{Halo, axes, channels_first};
+use crate::kernel::{Kernel, PackWeights, Pointwise, Spread};
+use crate::machine::Machine;
+use crate::memory::{self, round_up};
+use crate::order::{Order, order};
+use crate::plan::{Buffer, ParameterSlot, Place, Plan, Port, Step};
+use crate::readers::Readers;
+use crate::view::{Axes, BufferId, View};
+
+/// Plans a verified graph for a machine. The same graph and machine always give the same plan.
+///
+/// # Panics
+/// If the graph breaks its own invariants (our bug: verify it first).
+#[must_use]
+pub fn plan(graph: &Graph, machine: &Machine) -> Plan {
+    let Order { clusters, in_place_updates } = order(graph, cluster(graph));
+    let readers = Readers::new(graph, &clusters);
+    let mut planner = Planner {
+        graph,
+        machine,
+        readers,
+        plan: Plan { name: graph.name().to_owned(), ..Plan::default() },
+        values: BTreeMap::new(),
+        halos: BTreeMap::new(),
+        packed: Vec::new(),
+        channel_vectors: Vec::new(),
+        rearranged: BTreeMap::new(),
+        known_early: known_early(graph),
+        in_place_updates,
+        name: String::new(),
+    };
+    planner.bind_leaves();
+    for (position, cluster) in clusters.iter().enumerate() {
+        planner.emit(position, cluster);
+    }
+    planner.finish()
+}
+
+/// Nodes whose value follows from constants and from parameters that no run changes.
+fn known_early(graph: &Graph) -> BTreeSet<NodeId> {
+    let updated: BTreeSet<NodeId> = graph.updates().iter().map(|update| update.parameter).collect();
+    let mut known = BTreeSet::new();
+    for id in graph.topological() {
+        let early = match graph.node(id).operator {
+            Operator::Input(_) => false,
+            Operator::Parameter(_) => !updated.contains(&id),
+            Operator::Constant(_) => true,
+            _ => graph.inputs(id).iter().all(|input| known.contains(input)),
+        };
+        if early {
+            known.insert(id);
+        }
+    }
+    known
+}
+
+/// A plan being written.
+pub(crate) struct Planner<'g> {
+    pub(crate) graph: &'g Graph,
+    pub(crate) machine: &'g Machine,
+    readers: Readers,
+    plan: Plan,
+    values: BTreeMap<NodeId, View>,
+    /// How wide a halo of zeros each value's buffer has.
+    halos: BTreeMap<NodeId, Halo>,
+    packed: Vec<(View, PackWeights, View)>,
+    channel_vectors: Vec<(Vec<NodeId>, Expression, View)>,
+    /// Copies of values, channels last and with a halo, for contractions that cannot read the original.
+    rearranged: BTreeMap<NodeId, View>,
+    known_early: BTreeSet<NodeId>,
+    in_place_updates: bool,
+    /// Layer that steps are being written for.
+    name: String,
+}
+
+impl Planner<'_> {
+    fn bind_leaves(&mut self) {
+        for id in self.graph.ids() {
+            let node = self.graph.node(id);
+            let place = match &node.operator {
+                Operator::Input(_) => Place::Input(self.plan.inputs.len()),
+                Operator::Parameter(_) => Place::Parameter(self.plan.parameters.len()),
+                Operator::Constant(rule) => {
+                    self.plan.constants.push(rule.value.clone());
+                    Place::Constant(self.plan.constants.len() - 1)
+                }
+                _ => continue,
+            };
+            let view = self.dense(&node.ty, place);
+            match &node.operator {
+                Operator::Input(_) => {
+                    self.plan.inputs.push(Port { name: node.name.clone(), view: view.clone(), shape: node.ty.shape.clone() });
+                }
+                Operator::Parameter(rule) => self.plan.parameters.push(ParameterSlot {
+                    name: node.name.clone(),
+                    shape: rule.shape.clone(),
+                    init: rule.init,
+                    in_model: rule.role != Role::State,
+                    updated: self.graph.updates().iter().any(|update| update.parameter == id),
+                }),
+                _ => {}
+            }
+            self.values.insert(id, view);
+        }
+        for (name, id) in self.graph.outputs() {
+            let ty = self.graph.ty(*id);
+            let view = self.dense(ty, Place::Output(self.plan.outputs.len()));
+            self.plan.outputs.push(Port { name: name.clone(), view, shape: ty.shape.clone() });
+        }
+    }
+
+    fn emit(&mut self, position: usize, cluster: &Cluster) {
+        self.name.clone_from(&self.graph.node(cluster.contraction.unwrap_or(cluster.root)).name);
+        if cluster.element_wise.is_some() {
+            match cluster.contraction {
+                Some(contraction) => self.emit_contraction(position, cluster, contraction),
+                None => self.emit_pointwise(position, cluster),
+            }
+        } else if self.readers.is_deferred(cluster.root) {
+            // Made when a reader asks for it, if any does.
+        } else {
+            self.emit_operator(position, cluster.root);
+        }
+    }
+
+    fn emit_pointwise(&mut self, position: usize, cluster: &Cluster) {
+        let body = cluster.element_wise.as_ref().expect("the caller checked");
+        let reads: Vec<View> = body.reads.iter().map(|(read, _)| self.read(read)).collect();
+        let write = self.destination(position, cluster.root);
+        let spreads = body.reads.iter().map(|(_, spread)| *spread).collect();
+        let kernel = Pointwise { spreads, body: body.body.clone(), divide_by_batch: body.divide_by_batch };
+        self.step(cluster.root, Kernel::Pointwise(kernel), reads, write);
+    }
+
+    /// The view of something a cluster reads.
+    pub(crate) fn read(&mut self, read: &ClusterRead) -> View {
+        match read {
+            ClusterRead::Node(id) => self.view(*id),
+            ClusterRead::Channels { nodes, body } => self.channel_vector(nodes, body),
+        }
+    }
+
+    /// A vector with one number a channel, worked out once however many kernels read it.
+    pub(crate) fn channel_vector(&mut self, nodes: &[NodeId], body: &Expression) -> View {
+        if let Some((.., view)) = self.channel_vectors.iter().find(|(n, b, _)| n == nodes && b == body) {
+            return view.clone();
+        }
+        let reads: Vec<View> = nodes.iter().map(|&node| self.view(node)).collect();
+        let early = nodes.iter().all(|node| self.known_early.contains(node));
+        let write = self.temporary(&self.graph.ty(nodes[0]).clone(), early);
+        let kernel = Pointwise { spreads: vec![Spread::Full; reads.len()], body: body.clone(), divide_by_batch: false };
+        self.push(early, Kernel::Pointwise(kernel), reads, write.clone(), 0);
+        self.channel_vectors.push((nodes.to_vec(), body.clone(), write.clone()));
+        write
+    }
+
+    /// The view of a node's value, making it now if it was deferred.
+    pub(crate) fn view(&mut self, id: NodeId) -> View {
+        if let Some(view) = self.values.get(&id) {
+            return view.clone();
+        }
+        assert!(self.readers.is_deferred(id), "`{}` is read before it is made", self.graph.node(id).name);
+        let view = self.make_deferred(id);
+        self.values.insert(id, view.clone());
+        view
+    }
+
+    /// Dropout at inference, and reshapes: another view of the same bytes if they allow it, else a copy.
+    fn make_deferred(&mut self, id: NodeId) -> View {
+        let source = self.view(self.graph.inputs(id)[0]);
+        let ty = self.graph.ty(id).clone();
+        if matches!(self.graph.node(id).operator, Operator::Dropout(_)) {
+            let halo = self.halos.get(&self.graph.inputs(id)[0]).copied().unwrap_or_default();
+            self.halos.insert(id, halo);
+            return source;
+        }
+        let extents = axes(&ty.shape);
+        let keeps_order = is_dense_channels_first(&source);
+        // Only a vector, or a single channel, lies the same channels first and last.
+        if keeps_order && (extents.channel == 1 || extents.row * extents.column == 1) {
+            return View { extents, strides: channels_first(extents), ..source };
+        }
+        let halo = self.readers.halo(id);
+        let early = self.known_early.contains(&id);
+        let write = self.allocate(&ty, halo, early);
+        self.halos.insert(id, halo);
+        self.zero_halo(early, &write, halo);
+        self.push(early, Kernel::Reshape, vec![source], write.clone(), 0);
+        write
+    }
+
+    /// A value as contractions read it: neighbors along a row lie `channels` apart, channels next to each other, and
+    /// zeros as far around as the taps reach.
+    pub(crate) fn contraction_source(&mut self, id: NodeId) -> View {
+        let needed = self.readers.halo(id);
+        let view = self.view(id);
+        let there = self.halos.get(&id).copied().unwrap_or_default();
+        let channels_adjoin = view.strides.channel == 1 || view.extents.channel == 1;
+        if channels_adjoin && there.covers(needed) {
+            return view;
+        }
+        if let Some(copy) = self.rearranged.get(&id) {
+            return copy.clone();
+        }
+        let early = self.known_early.contains(&id);
+        let copy = self.allocate(&self.graph.ty(id).clone(), needed, early);
+        self.zero_halo(early, &copy, needed);
+        self.push(early, Kernel::Copy, vec![view], copy.clone(), 0);
+        self.rearranged.insert(id, copy.clone());
+        copy
+    }
+
+    /// Weights packed for a contraction, once however many contractions read them.
+    pub(crate) fn packed(&mut self, id: NodeId, pack: &PackWeights) -> View {
+        let source = self.view(id);
+        if let Some((.., view)) = self.packed.iter().find(|(s, p, _)| *s == source && p == pack) {
+            return view.clone();
+        }
+        let early = self.known_early.contains(&id);
+        let ty = Type::fixed(DType::F32, [pack.packed_count()]);
+        let write = self.temporary(&ty, early);
+        self.push(early, Kernel::PackWeights(pack.clone()), vec![source.clone()], write.clone(), 0);
+        self.packed.push((source, pack.clone(), write.clone()));
+        write
+    }
+
+    /// Where a node's value goes: into the caller's output, over an updated parameter, over a dying input, or into the arena.
+    pub(crate) fn destination(&mut self, position: usize, id: NodeId) -> View {
+        let ty = self.graph.ty(id).clone();
+        let halo = self.readers.halo(id);
+        let view = if let Some(output) = self.output_for(id, halo) {
+            output
+        } else if let Some(parameter) = self.updated_parameter(id) {
+            self.values[&parameter].clone()
+        } else if let Some(dying) = self.readers.overwritten(position) {
+            self.halos.insert(id, self.halos.get(&dying).copied().unwrap_or_default());
+            self.values[&dying].clone()
+        } else {
+            let early = self.known_early.contains(&id);
+            let view = self.allocate(&ty, halo, early);
+            self.halos.insert(id, halo);
+            self.zero_halo(early, &view, halo);
+            view
+        };
+        self.values.insert(id, view.clone());
+        view
+    }
+
+    /// The output port that this value can be written to as it is.
+    fn output_for(&self, id: NodeId, halo: Halo) -> Option<View> {
+        let index = self.graph.outputs().iter().position(|(_, output)| *output == id)?;
+        let view = &self.plan.outputs[index].view;
+        let flat = view.extents.channel == 1 || view.extents.row * view.extents.column == 1;
+        (flat && halo.is_none() && !self.known_early.contains(&id)).then(|| view.clone())
+    }
+
+    /// The parameter that this node is the next value of, if it can be written in place.
+    fn updated_parameter(&self, id: NodeId) -> Option<NodeId> {
+        if !self.in_place_updates || !self.readers.is_pointwise(id) {
+            return None;
+        }
+        self.graph.updates().iter().find(|update| update.value == id).map(|update| update.parameter)
+    }
+
+    /// Memory for a value, channels last if it is an activation.
+    fn allocate(&mut self, ty: &Type, halo: Halo, early: bool) -> View {
+        if !ty.batched {
+            return self.temporary(ty, early);
+        }
+        let extents = axes(&ty.shape);
+        let column = extents.channel;
+        let row = (halo.before[1] + extents.column + halo.after[1]) * column;
+        let sample_stride = (halo.before[0] + extents.row + halo.after[0]) * row;
+        let buffer = self.buffer(sample_stride * ty.dtype.size_bytes(), Place::Batched { offset_bytes: 0 });
+        let offset = halo.before[0] * row + halo.before[1] * column;
+        View { buffer, dtype: ty.dtype, offset, extents, strides: Axes { channel: 1, row, column }, sample_stride }
+    }
+
+    /// Memory for a dense, channels-first value: in the arena, or prepared if it is known when parameters are bound.
+    pub(crate) fn temporary(&mut self, ty: &Type, early: bool) -> View {
+        let place = if early {
+            let offset_bytes = self.plan.prepared_bytes;
+            self.plan.prepared_bytes += round_up(ty.size_bytes());
+            Place::Prepared { offset_bytes }
+        } else if ty.batched {
+            Place::Batched { offset_bytes: 0 }
+        } else {
+            Place::Fixed { offset_bytes: 0 }
+        };
+        self.dense(ty, place)
+    }
+
+    fn dense(&mut self, ty: &Type, place: Place) -> View {
+        let extents = axes(&ty.shape);
+        let buffer = self.buffer(ty.size_bytes(), place);
+        let sample_stride = if ty.batched { extents.product() } else { 0 };
+        View { buffer, dtype: ty.dtype, offset: 0, extents, strides: channels_first(extents), sample_stride }
+    }
+
+    fn buffer(&mut self, size_bytes: usize, place: Place) -> BufferId {
+        self.plan.buffers.push(Buffer { size_bytes, place });
+        BufferId(u32::try_from(self.plan.buffers.len() - 1).expect("fewer than 2^32 buffers"))
+    }
+
+    fn zero_halo(&mut self, early: bool, view: &View, halo: Halo) {
+        if !halo.is_none() {
+            self.push(early, Kernel::ZeroHalo { before: halo.before, after: halo.after }, Vec::new(), view.clone(), 0);
+        }
+    }
+
+    /// Writes the step that makes this node's value.
+    pub(crate) fn step(&mut self, id: NodeId, kernel: Kernel, reads: Vec<View>, write: View) {
+        self.step_for_part(id, kernel, reads, write, 1);
+    }
+
+    /// Writes one of `parts` steps that make this node's value.
+    pub(crate) fn step_for_part(&mut self, id: NodeId, kernel: Kernel, reads: Vec<View>, write: View, parts: u64) {
+        let inputs = self.graph.inputs(id);
+        let types: Vec<&Type> = inputs.iter().map(|&input| self.graph.ty(input)).collect();
+        let macs = self.graph.node(id).operator.cost(&types, self.graph.ty(id)).macs / parts;
+        self.push(self.known_early.contains(&id), kernel, reads, write, macs);
+    }
+
+    fn push(&mut self, early: bool, kernel: Kernel, reads: Vec<View>, write: View, macs: u64) {
+        let step = Step { name: self.name.clone(), kernel, reads, write, macs };
+        if early { &mut self.plan.prologue } else { &mut self.plan.steps }.push(step);
+    }
+
+    /// Outputs and parameters that no step could write directly are copied; then memory is laid out.
+    fn finish(mut self) -> Plan {
+        for index in 0..self.graph.outputs().len() {
+            let (name, id) = self.graph.outputs()[index].clone();
+            let value = self.view(id);
+            let port = self.plan.outputs[index].view.clone();
+            if value.buffer != port.buffer {
+                self.name = name;
+                self.push(false, Kernel::Copy, vec![value], port, 0);
+            }
+        }
+        for update in self.graph.updates() {
+            let value = self.view(update.value);
+            let parameter = self.values[&update.parameter].clone();
+            if value.buffer != parameter.buffer {
+                self.name.clone_from(&self.graph.node(update.parameter).name);
+                self.push(false, Kernel::Copy, vec![value], parameter, 0);
+            }
+        }
+        let (batched, fixed) = memory::assign(&mut self.plan.buffers, &self.plan.steps);
+        self.plan.batched_bytes = batched;
+        self.plan.fixed_bytes = fixed;
+        self.plan
+    }
+}
+
+/// Whether the elements of a sample lie side by side in channels-first order.
+pub(crate) fn is_dense_channels_first(view: &View) -> bool {
+    let expected = channels_first(view.extents);
+    let agrees = |extent: usize, stride: usize, expected: usize| extent == 1 || stride == expected;
+    agrees(view.extents.channel, view.strides.channel, expected.channel)
+        && agrees(view.extents.row, view.strides.row, expected.row)
+        && agrees(view.extents.column, view.strides.column, expected.column)
+        && (!view.is_batched() || view.sample_stride == view.extents.product())
+}

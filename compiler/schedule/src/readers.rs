@@ -1,0 +1,149 @@
+//! Who reads what: how wide a halo each value needs, which operators can wait until somebody asks, and which kernels may
+//! write over their input.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use netc_graph::{Graph, NodeId, Operator};
+
+use crate::cluster::{Cluster, ClusterRead};
+use crate::geometry::{Halo, axes, backward_phases, forward_taps, two_dimensional};
+use crate::kernel::{Spread, Stride};
+
+/// What is known about readers once the order is fixed.
+pub(crate) struct Readers {
+    halos: BTreeMap<NodeId, Halo>,
+    deferred: BTreeSet<NodeId>,
+    pointwise: BTreeSet<NodeId>,
+    /// For a cluster's position, the node whose memory it takes over.
+    overwritten: BTreeMap<usize, NodeId>,
+}
+
+impl Readers {
+    pub(crate) fn new(graph: &Graph, clusters: &[Cluster]) -> Self {
+        let is_pointwise = |cluster: &&Cluster| cluster.element_wise.is_some() && cluster.contraction.is_none();
+        let pointwise = clusters.iter().filter(is_pointwise).map(|cluster| cluster.root).collect();
+        let deferred = clusters.iter().map(|cluster| cluster.root).filter(|&root| may_wait(graph, root)).collect();
+        let mut readers = Self { halos: BTreeMap::new(), deferred, pointwise, overwritten: BTreeMap::new() };
+        readers.find_overwritten(graph, clusters);
+        readers.find_halos(graph, clusters);
+        readers
+    }
+
+    /// How wide a halo of zeros the value's readers need around it.
+    pub(crate) fn halo(&self, id: NodeId) -> Halo {
+        self.halos.get(&id).copied().unwrap_or_default()
+    }
+
+    /// Whether the node moves no data by itself and is made when somebody asks for it.
+    pub(crate) fn is_deferred(&self, id: NodeId) -> bool {
+        self.deferred.contains(&id)
+    }
+
+    /// Whether the node is made by a pointwise kernel.
+    pub(crate) fn is_pointwise(&self, id: NodeId) -> bool {
+        self.pointwise.contains(&id)
+    }
+
+    /// The node whose memory the cluster at this position takes over.
+    pub(crate) fn overwritten(&self, position: usize) -> Option<NodeId> {
+        self.overwritten.get(&position).copied()
+    }
+
+    /// A pointwise kernel writes over a full read that lies in memory of its own and that nobody reads later.
+    fn find_overwritten(&mut self, graph: &Graph, clusters: &[Cluster]) {
+        let mut last_reader: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (position, cluster) in clusters.iter().enumerate() {
+            for input in cluster.members.iter().flat_map(|&member| graph.inputs(member)) {
+                last_reader.insert(input, position);
+            }
+        }
+        let kept: BTreeSet<NodeId> = graph.outputs().iter().map(|(_, id)| *id).chain(graph.updates().iter().map(|update| update.value)).collect();
+        for (position, cluster) in clusters.iter().enumerate() {
+            let Some(body) = cluster.element_wise.as_ref().filter(|_| cluster.contraction.is_none()) else { continue };
+            let dies_here = |id: &NodeId| {
+                last_reader.get(id) == Some(&position)
+                    && !kept.contains(id)
+                    && !is_leaf(&graph.node(*id).operator)
+                    && !self.deferred.contains(id)
+                    && !graph.users(*id).iter().any(|user| self.deferred.contains(user))
+                    && graph.ty(*id) == graph.ty(cluster.root)
+            };
+            let full = body.reads.iter().filter_map(|(read, spread)| match read {
+                ClusterRead::Node(id) if *spread == Spread::Full => Some(*id),
+                _ => None,
+            });
+            // Outputs and updated parameters have a place of their own.
+            if kept.contains(&cluster.root) {
+                continue;
+            }
+            if let Some(dying) = full.into_iter().find(dies_here) {
+                self.overwritten.insert(position, dying);
+            }
+        }
+    }
+
+    fn find_halos(&mut self, graph: &Graph, clusters: &[Cluster]) {
+        for id in graph.ids() {
+            for (input, halo) in halos_of_inputs(graph, id) {
+                let known = self.halo(input);
+                self.halos.insert(input, known.union(halo));
+            }
+        }
+        // What reads a dropout reads its input.
+        for id in graph.topological().into_iter().rev() {
+            if matches!(graph.node(id).operator, Operator::Dropout(_)) {
+                let input = graph.inputs(id)[0];
+                self.halos.insert(input, self.halo(input).union(self.halo(id)));
+            }
+        }
+        // Two values that share memory share its halo; from the last to the first, so that chains agree.
+        for (&position, &dying) in self.overwritten.iter().rev() {
+            let halo = self.halo(dying).union(self.halo(clusters[position].root));
+            self.halos.insert(dying, halo);
+        }
+    }
+}
+
+fn is_leaf(operator: &Operator) -> bool {
+    matches!(operator, Operator::Input(_) | Operator::Parameter(_) | Operator::Constant(_))
+}
+
+fn may_wait(graph: &Graph, id: NodeId) -> bool {
+    matches!(graph.node(id).operator, Operator::Reshape(_) | Operator::Dropout(_))
+}
+
+/// The halos that an operator needs around its inputs.
+fn halos_of_inputs(graph: &Graph, id: NodeId) -> Vec<(NodeId, Halo)> {
+    let inputs = graph.inputs(id);
+    let extents = |node: NodeId| axes(&graph.ty(node).shape);
+    let stride_of = |window: &crate::kernel::PoolWindow| Stride { row: window.stride[0], column: window.stride[1] };
+    match &graph.node(id).operator {
+        Operator::Conv(rule) => {
+            let window = two_dimensional(&rule.window);
+            let (source, result) = (extents(inputs[0]), extents(id));
+            vec![(inputs[0], Halo::of_taps(&forward_taps(&window).taps, stride_of(&window), source, [result.row, result.column]))]
+        }
+        Operator::ConvGradWeight(rule) => {
+            let window = two_dimensional(&rule.window);
+            let (source, gradient) = (extents(inputs[0]), extents(inputs[1]));
+            vec![(inputs[0], Halo::of_taps(&forward_taps(&window).taps, stride_of(&window), source, [gradient.row, gradient.column]))]
+        }
+        Operator::ConvGradInput(rule) => {
+            let window = two_dimensional(&rule.window);
+            let (gradient, result) = (extents(inputs[0]), extents(id));
+            let one = Stride { row: 1, column: 1 };
+            let halo = backward_phases(&window).iter().fold(Halo::default(), |halo, phase| {
+                let rows = phase_extent(result.row, phase.row, window.stride[0]);
+                let columns = phase_extent(result.column, phase.column, window.stride[1]);
+                if rows * columns == 0 { halo } else { halo.union(Halo::of_taps(&phase.taps.taps, one, gradient, [rows, columns])) }
+            });
+            vec![(inputs[0], halo)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// How many of `extent` positions lie at `first + t · stride`.
+pub(crate) fn phase_extent(extent: usize, first: usize, stride: usize) -> usize {
+    extent.saturating_sub(first).div_ceil(stride)
+}
