@@ -1,0 +1,306 @@
+//! Mends the slips that have one obvious meaning, and balances the brackets.
+//!
+//! What comes out has no slips, every bracket has its partner, and nesting is bounded: all that follows may rely on it, and no
+//! text can make it recurse deeply. Each repair is a mistake reported; it only lets the parser find the next one.
+
+use netc_diagnostics::Diagnostic;
+
+use crate::lexer::Lexeme;
+use crate::report::Report;
+use crate::token::Token;
+
+/// Most brackets open at once. The deepest model in `models/` has four.
+pub(crate) const MOST_BRACKETS: usize = 64;
+/// Most open brackets and operators around one value: the depth of the tree, and of every recursion over it.
+pub(crate) const MOST_DEPTH: usize = 192;
+
+/// The text nests too deeply to be parsed; it was reported.
+pub(crate) struct TooDeep;
+
+/// Tokens fit for the parser.
+pub(crate) fn repair<'a>(lexemes: &[Lexeme<'a>], text: &str, report: &mut Report) -> Result<Vec<Lexeme<'a>>, TooDeep> {
+    let count = |wanted: Token<'_>| lexemes.iter().filter(|each| each.token == wanted).count();
+    let mut repair = Repair {
+        out: Vec::with_capacity(lexemes.len()),
+        open: Vec::new(),
+        operators: 0,
+        depth: 0,
+        is_in_expect: false,
+        trusts_indentation: count(Token::OpenBrace) > count(Token::CloseBrace),
+        text,
+        report,
+    };
+    for (index, lexeme) in lexemes.iter().enumerate() {
+        repair.step(*lexeme, &lexemes[index + 1..])?;
+    }
+    repair.close_down_to(0, text.len(), "the file ends");
+    Ok(repair.out)
+}
+
+struct Open<'a> {
+    lexeme: Lexeme<'a>,
+    /// Operators before it on the level around it.
+    operators: usize,
+}
+
+struct Repair<'a, 'r> {
+    out: Vec<Lexeme<'a>>,
+    open: Vec<Open<'a>>,
+    /// Operators in the current value on the current level.
+    operators: usize,
+    /// Open brackets, and the operators of all levels.
+    depth: usize,
+    is_in_expect: bool,
+    /// There are more `{` than `}`: indentation tells which one was forgotten. In balanced text it means nothing.
+    trusts_indentation: bool,
+    text: &'r str,
+    report: &'r mut Report,
+}
+
+impl<'a> Repair<'a, '_> {
+    fn step(&mut self, lexeme: Lexeme<'a>, rest: &[Lexeme<'a>]) -> Result<(), TooDeep> {
+        let Some(lexeme) = self.mend(lexeme, rest) else { return Ok(()) };
+        let token = lexeme.token;
+        self.close_before_keyword(&lexeme);
+        self.follow_expect(token);
+        if token.closer().is_some() {
+            self.open.push(Open { lexeme, operators: std::mem::take(&mut self.operators) });
+            self.depth += 1;
+        } else if token.is_closer() && !self.close(&lexeme) {
+            return Ok(());
+        }
+        self.count_operators(&lexeme);
+        self.out.push(lexeme);
+        if self.open.len() > MOST_BRACKETS || self.depth > MOST_DEPTH {
+            self.report.push(too_deep(self.open.len() > MOST_BRACKETS, &lexeme, self.report));
+            return Err(TooDeep);
+        }
+        Ok(())
+    }
+
+    /// Replaces or drops a slip.
+    fn mend(&mut self, lexeme: Lexeme<'a>, rest: &[Lexeme<'a>]) -> Option<Lexeme<'a>> {
+        let written = &self.text[lexeme.start..lexeme.end];
+        let span = self.report.span(lexeme.start..lexeme.end);
+        let instead = |token: Token<'a>| Some(Lexeme { token, ..lexeme });
+        match lexeme.token {
+            Token::PipeSlip => {
+                self.report.push(
+                    Diagnostic::error("E0103", format!("a pipeline is written with `|>`, found `{written}`"))
+                        .at(span, "not an operator of this language")
+                        .hint("write `|>`"),
+                );
+                instead(Token::Pipe)
+            }
+            Token::EqualsSlip => {
+                self.report.push(wrong_sign(span, "=", written));
+                instead(Token::Equals)
+            }
+            Token::StarSlip => {
+                let (sign, token) = if written == "**" { ("^", Token::Caret) } else { ("*", Token::Star) };
+                self.report.push(wrong_sign(span, sign, written));
+                instead(token)
+            }
+            Token::MinusSlip => {
+                self.report.push(wrong_sign(span, "-", written));
+                instead(Token::Minus)
+            }
+            Token::Colon | Token::Equals => self.mend_equals(lexeme),
+            Token::Semicolon => {
+                self.report.push(
+                    Diagnostic::error("E0108", "statements end with the line, found `;`")
+                        .at(span, "not needed")
+                        .hint("remove the `;`"),
+                );
+                None
+            }
+            Token::Comma if !self.allows_comma(rest) => {
+                self.report.push(
+                    Diagnostic::error("E0108", "nothing is separated by a comma here, found `,`")
+                        .at(span, "not needed")
+                        .note("commas stand between arguments, between list elements, and between the entries of `expect`")
+                        .hint("remove the `,`"),
+                );
+                None
+            }
+            Token::Dot => {
+                self.report.push(
+                    Diagnostic::error("E0103", "found `.`, which means nothing here")
+                        .at(span, "not an operator of this language")
+                        .hint("a layer is applied with `|>`, as in `image |> relu`"),
+                );
+                None
+            }
+            _ => Some(lexeme),
+        }
+    }
+
+    /// `:` stands before a type, `=` before a value.
+    fn mend_equals(&mut self, lexeme: Lexeme<'a>) -> Option<Lexeme<'a>> {
+        let before = |back: usize| self.out.len().checked_sub(back).map(|index| self.out[index].token);
+        let (Some(Token::Name(name)), keyword) = (before(1), before(2)) else { return Some(lexeme) };
+        let wants_type = keyword == Some(Token::Input);
+        let span = self.report.span(lexeme.start..lexeme.end);
+        match lexeme.token {
+            Token::Equals if wants_type => {
+                self.report.push(
+                    Diagnostic::error("E0116", "the type of an input follows `:`, found `=`")
+                        .at(span, "expected `:`")
+                        .hint(format!("write `input {name}: f32[1, 28, 28]`")),
+                );
+                Some(Lexeme { token: Token::Colon, ..lexeme })
+            }
+            Token::Colon if !wants_type => {
+                self.report.push(
+                    Diagnostic::error("E0116", format!("the value of `{name}` follows `=`, found `:`"))
+                        .at(span, "expected `=`")
+                        .note("types are inferred; only `input` has one")
+                        .hint(format!("write `{name} = …`")),
+                );
+                Some(Lexeme { token: Token::Equals, ..lexeme })
+            }
+            _ => Some(lexeme),
+        }
+    }
+
+    fn allows_comma(&self, rest: &[Lexeme<'a>]) -> bool {
+        match self.open.last().map(|open| open.lexeme.token) {
+            Some(Token::OpenBrace) => {
+                let is_entry = matches!(
+                    rest,
+                    [Lexeme { token: Token::Name(_), .. }, Lexeme { token: Token::Equals | Token::Colon | Token::EqualsSlip, .. }, ..]
+                );
+                self.is_in_expect && is_entry
+            }
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    fn follow_expect(&mut self, token: Token<'a>) {
+        match token {
+            Token::Expect => self.is_in_expect = true,
+            Token::Pipe | Token::Input | Token::Let | Token::CloseBrace | Token::OpenBrace => self.is_in_expect = false,
+            _ => {}
+        }
+    }
+
+    /// An item at the start of a line is in no bracket, and a `let`, `input` or `expect` is in no parenthesis.
+    fn close_before_keyword(&mut self, lexeme: &Lexeme<'a>) {
+        if !lexeme.is_first {
+            return;
+        }
+        if lexeme.token.starts_item() {
+            self.close_down_to(0, lexeme.start, "the next item starts");
+        } else if lexeme.token.starts_statement() {
+            let kept = self.open.iter().rposition(|open| open.lexeme.token == Token::OpenBrace).map_or(0, |at| at + 1);
+            self.close_down_to(kept, lexeme.start, "the next statement starts");
+        }
+    }
+
+    /// Whether `lexeme` closes something.
+    fn close(&mut self, lexeme: &Lexeme<'a>) -> bool {
+        let partner = self.open.iter().rposition(|open| open.lexeme.token.closer() == Some(lexeme.token));
+        let brace = self.open.iter().rposition(|open| open.lexeme.token == Token::OpenBrace);
+        let partner = if lexeme.token == Token::CloseBrace {
+            self.indented_like(lexeme).or(partner)
+        } else {
+            partner.filter(|at| brace.is_none_or(|brace| brace < *at))
+        };
+        let Some(partner) = partner else {
+            let sign = lexeme.token.bracket();
+            self.report.push(
+                Diagnostic::error("E0104", format!("this `{sign}` closes nothing"))
+                    .at(self.report.span(lexeme.start..lexeme.end), "nothing is open here")
+                    .hint(format!("remove it, or open it before with `{}`", opener_of(sign))),
+            );
+            return false;
+        };
+        self.close_down_to(partner + 1, lexeme.start, &format!("`{}` follows", lexeme.token.bracket()));
+        self.pop();
+        true
+    }
+
+    /// The `{` whose line is indented like this `}`, if indentation is to be trusted.
+    fn indented_like(&self, lexeme: &Lexeme<'a>) -> Option<usize> {
+        if !self.trusts_indentation || !lexeme.is_first {
+            return None;
+        }
+        let column = self.indentation(lexeme.start);
+        let braces = self.open.iter().enumerate().filter(|(_, open)| open.lexeme.token == Token::OpenBrace);
+        braces.rev().find(|(_, open)| self.indentation(open.lexeme.start) == column).map(|(index, _)| index)
+    }
+
+    /// White space at the start of the line of `offset`, in bytes.
+    fn indentation(&self, offset: usize) -> usize {
+        let line = self.text[..offset].rfind('\n').map_or(0, |at| at + 1);
+        let rest = &self.text[line..];
+        rest.len() - rest.trim_start().len()
+    }
+
+    /// Closes what is open above `kept`, at `offset`, because of `reason`.
+    fn close_down_to(&mut self, kept: usize, offset: usize, reason: &str) {
+        while self.open.len() > kept {
+            let opened = self.pop();
+            let sign = opened.token.bracket();
+            let closer = opened.token.closer().expect("only opening brackets are open");
+            let end = self.out.last().map_or(offset, |last| last.end);
+            self.report.push(
+                Diagnostic::error("E0104", format!("this `{sign}` is never closed"))
+                    .at(self.report.span(opened.start..opened.end), "opened here")
+                    .also(self.report.span(end..end), format!("`{}` is missing: {reason}", closer.bracket()))
+                    .hint(format!("close it with `{}`", closer.bracket())),
+            );
+            self.out.push(Lexeme { token: closer, start: end, end, is_first: false, is_virtual: true });
+        }
+    }
+
+    fn pop(&mut self) -> Lexeme<'a> {
+        let open = self.open.pop().expect("something is open");
+        self.depth -= self.operators + 1;
+        self.operators = open.operators;
+        open.lexeme
+    }
+
+    fn count_operators(&mut self, lexeme: &Lexeme<'a>) {
+        let token = lexeme.token;
+        if token.is_operator() {
+            self.operators += 1;
+            self.depth += 1;
+            return;
+        }
+        let follows_value = self.out.last().is_some_and(|last| last.token.ends_value());
+        let is_next = follows_value && token.starts_value();
+        if is_next || token.is_keyword() || matches!(token, Token::Comma | Token::Pipe | Token::Equals | Token::Colon) {
+            self.depth -= self.operators;
+            self.operators = 0;
+        }
+    }
+}
+
+fn wrong_sign(span: netc_diagnostics::Span, sign: &str, written: &str) -> Diagnostic {
+    Diagnostic::error("E0103", format!("expected `{sign}`, found `{written}`"))
+        .at(span, "not an operator of this language")
+        .hint(format!("write `{sign}`"))
+}
+
+fn opener_of(closer: &str) -> &'static str {
+    match closer {
+        "}" => "{",
+        ")" => "(",
+        _ => "[",
+    }
+}
+
+fn too_deep(by_brackets: bool, lexeme: &Lexeme<'_>, report: &Report) -> Diagnostic {
+    let span = report.span(lexeme.start..lexeme.end);
+    if by_brackets {
+        Diagnostic::error("E0115", format!("more than {MOST_BRACKETS} brackets are open at once"))
+            .at(span, "one too many")
+            .hint("name inner parts with `let`, or move them to a `block`")
+    } else {
+        Diagnostic::error("E0115", format!("more than {MOST_DEPTH} operators and brackets in one value"))
+            .at(span, "one too many")
+            .hint("name parts of it with `const`")
+    }
+}
