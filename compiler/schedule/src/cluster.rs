@@ -59,12 +59,25 @@ pub(crate) fn cluster(graph: &Graph) -> Vec<Cluster> {
     graph
         .ids()
         .filter(|id| !absorbed.contains(id) && !is_leaf(&graph.node(*id).operator))
-        .map(|root| Assembly { graph, absorbed: &absorbed, members: vec![root], contraction: None, reads: Vec::new(), body: Expression::default() }.finish(root))
+        .map(|root| {
+            Assembly {
+                graph,
+                absorbed: &absorbed,
+                members: vec![root],
+                contraction: None,
+                reads: Vec::new(),
+                body: Expression::default(),
+            }
+            .finish(root)
+        })
         .collect()
 }
 
 fn is_leaf(operator: &Operator) -> bool {
-    matches!(operator, Operator::Input(_) | Operator::Parameter(_) | Operator::Constant(_))
+    matches!(
+        operator,
+        Operator::Input(_) | Operator::Parameter(_) | Operator::Constant(_)
+    )
 }
 
 fn describe(graph: &Graph, id: NodeId) -> Option<ElementWise> {
@@ -87,7 +100,11 @@ impl<'g> Absorption<'g> {
                 *uses.entry(input).or_default() += 1;
             }
         }
-        let outside = graph.outputs().iter().map(|(_, id)| *id).chain(graph.updates().iter().map(|update| update.value));
+        let outside = graph
+            .outputs()
+            .iter()
+            .map(|(_, id)| *id)
+            .chain(graph.updates().iter().map(|update| update.value));
         for id in outside {
             *uses.entry(id).or_default() += 1;
         }
@@ -103,8 +120,13 @@ impl<'g> Absorption<'g> {
         let mut bars_contraction: BTreeSet<NodeId> = BTreeSet::new();
         for user in self.graph.topological().into_iter().rev() {
             let root = *root_of.entry(user).or_insert(user);
-            let Some(rule) = describe(self.graph, user) else { continue };
-            if rule.divide_by_batch || rule.reads.iter().any(|(_, spread)| *spread == Spread::Sample) || draws_randomly(&rule.body) {
+            let Some(rule) = describe(self.graph, user) else {
+                continue;
+            };
+            if rule.divide_by_batch
+                || rule.reads.iter().any(|(_, spread)| *spread == Spread::Sample)
+                || draws_randomly(&rule.body)
+            {
                 bars_contraction.insert(root);
             }
             let inputs = self.graph.inputs(user);
@@ -119,7 +141,8 @@ impl<'g> Absorption<'g> {
                 let joins = if is_contraction(&self.graph.node(input).operator) {
                     !bars_contraction.contains(&root) && has_contraction.insert(root)
                 } else {
-                    describe(self.graph, input).is_some_and(|inner| !inner.divide_by_batch && self.fits(&inner, root, &has_contraction))
+                    describe(self.graph, input)
+                        .is_some_and(|inner| !inner.divide_by_batch && self.fits(&inner, root, &has_contraction))
                 };
                 if joins {
                     absorbed.insert(input);
@@ -142,7 +165,9 @@ impl<'g> Absorption<'g> {
 }
 
 fn draws_randomly(body: &Expression) -> bool {
-    body.instructions.iter().any(|instruction| matches!(instruction, Instruction::Keep { .. }))
+    body.instructions
+        .iter()
+        .any(|instruction| matches!(instruction, Instruction::Keep { .. }))
 }
 
 /// Puts one cluster's expression together.
@@ -160,13 +185,31 @@ impl Assembly<'_> {
         let Some(rule) = describe(self.graph, root) else {
             // A contraction on its own hands its sums on unchanged.
             let alone = is_contraction(&self.graph.node(root).operator);
-            let body = ClusterBody { reads: Vec::new(), body: Expression::identity(), divide_by_batch: false };
-            return Cluster { root, members: self.members, contraction: alone.then_some(root), element_wise: alone.then_some(body) };
+            let body = ClusterBody {
+                reads: Vec::new(),
+                body: Expression::identity(),
+                divide_by_batch: false,
+            };
+            return Cluster {
+                root,
+                members: self.members,
+                contraction: alone.then_some(root),
+                element_wise: alone.then_some(body),
+            };
         };
         self.contraction = self.find_contraction(root);
         self.inline(root, &rule);
-        let element_wise = ClusterBody { reads: self.reads, body: self.body, divide_by_batch: rule.divide_by_batch };
-        Cluster { root, members: self.members, contraction: self.contraction, element_wise: Some(element_wise) }
+        let element_wise = ClusterBody {
+            reads: self.reads,
+            body: self.body,
+            divide_by_batch: rule.divide_by_batch,
+        };
+        Cluster {
+            root,
+            members: self.members,
+            contraction: self.contraction,
+            element_wise: Some(element_wise),
+        }
     }
 
     /// The contraction must be known before reads are numbered, as it takes number 0.
@@ -174,7 +217,11 @@ impl Assembly<'_> {
         if is_contraction(&self.graph.node(id).operator) {
             return Some(id);
         }
-        self.graph.inputs(id).into_iter().filter(|input| self.absorbed.contains(input) && self.joins(*input, id)).find_map(|input| self.find_contraction(input))
+        self.graph
+            .inputs(id)
+            .into_iter()
+            .filter(|input| self.absorbed.contains(input) && self.joins(*input, id))
+            .find_map(|input| self.find_contraction(input))
     }
 
     /// An absorbed node joined its only user.
@@ -184,7 +231,11 @@ impl Assembly<'_> {
 
     fn inline(&mut self, id: NodeId, rule: &ElementWise) -> Value {
         let inputs = self.graph.inputs(id);
-        let operands: Vec<Option<Value>> = rule.reads.iter().map(|(source, spread)| self.operand(source, *spread, &inputs)).collect();
+        let operands: Vec<Option<Value>> = rule
+            .reads
+            .iter()
+            .map(|(source, spread)| self.operand(source, *spread, &inputs))
+            .collect();
         let mut renamed: Vec<Value> = Vec::with_capacity(rule.body.instructions.len());
         for instruction in &rule.body.instructions {
             let value = match *instruction {
@@ -213,7 +264,8 @@ impl Assembly<'_> {
                 if is_contraction(&self.graph.node(input).operator) {
                     return Some(self.body.push(Instruction::Read(0)));
                 }
-                let rule = describe(self.graph, input).expect("only element-wise operators and contractions are absorbed");
+                let rule =
+                    describe(self.graph, input).expect("only element-wise operators and contractions are absorbed");
                 return Some(self.inline(input, &rule));
             }
         }
@@ -225,7 +277,10 @@ impl Assembly<'_> {
     fn read(&mut self, source: &Source, spread: Spread, inputs: &[NodeId]) -> usize {
         let read = match source {
             Source::Slot(slot) => ClusterRead::Node(inputs[*slot]),
-            Source::Channels { slots, body } => ClusterRead::Channels { nodes: slots.iter().map(|slot| inputs[*slot]).collect(), body: body.clone() },
+            Source::Channels { slots, body } => ClusterRead::Channels {
+                nodes: slots.iter().map(|slot| inputs[*slot]).collect(),
+                body: body.clone(),
+            },
         };
         let first = usize::from(self.contraction.is_some());
         let entry = (read, spread);

@@ -27,13 +27,23 @@ struct Weights {
 impl Weights {
     fn of_convolution(shape: &Shape, groups: usize) -> Self {
         let extents = shape.extents();
-        Self { groups, outputs: extents[0] / groups, inputs: extents[1], taps: extents[2..].iter().product() }
+        Self {
+            groups,
+            outputs: extents[0] / groups,
+            inputs: extents[1],
+            taps: extents[2..].iter().product(),
+        }
     }
 
     /// A dense layer is a convolution with one tap; over a flattened `[C, H, W]` it has `H·W`.
     fn of_dense(shape: &Shape, positions: usize) -> Self {
         let extents = shape.extents();
-        Self { groups: 1, outputs: extents[0], inputs: extents[1] / positions, taps: positions }
+        Self {
+            groups: 1,
+            outputs: extents[0],
+            inputs: extents[1] / positions,
+            taps: positions,
+        }
     }
 
     const fn output_stride(self) -> usize {
@@ -90,7 +100,10 @@ struct Contraction {
 impl Planner<'_> {
     /// A contraction with the element-wise operators that follow it.
     pub(crate) fn emit_contraction(&mut self, position: usize, cluster: &Cluster, id: NodeId) {
-        let body = cluster.element_wise.as_ref().expect("a cluster with a contraction has a body");
+        let body = cluster
+            .element_wise
+            .as_ref()
+            .expect("a cluster with a contraction has a body");
         let contraction = self.contraction(id);
         let weights = self.packed(contraction.weights, &contraction.pack);
         let mut reads = vec![contraction.source, weights];
@@ -123,24 +136,53 @@ impl Planner<'_> {
                 let Taps { taps, kernel_offsets } = forward_taps(&window);
                 let pack = Weights::of_convolution(&weight_shape, rule.groups).pack_forward(kernel_offsets, panel);
                 let source = self.contraction_source(inputs[0]);
-                Contraction { source, weights: inputs[1], bias: inputs.get(2).copied(), taps, stride: stride(&window), pack }
+                Contraction {
+                    source,
+                    weights: inputs[1],
+                    bias: inputs.get(2).copied(),
+                    taps,
+                    stride: stride(&window),
+                    pack,
+                }
             }
             Operator::ConvGradInput(rule) => {
                 let window = two_dimensional(&rule.window);
                 let phase = backward_phases(&window).remove(0);
-                let pack = Weights::of_convolution(&weight_shape, rule.groups).pack_backward(phase.taps.kernel_offsets, panel);
+                let pack =
+                    Weights::of_convolution(&weight_shape, rule.groups).pack_backward(phase.taps.kernel_offsets, panel);
                 let source = self.contraction_source(inputs[0]);
-                Contraction { source, weights: inputs[1], bias: None, taps: phase.taps.taps, stride: EVERY, pack }
+                Contraction {
+                    source,
+                    weights: inputs[1],
+                    bias: None,
+                    taps: phase.taps.taps,
+                    stride: EVERY,
+                    pack,
+                }
             }
             Operator::Dense(_) => {
                 let (source, taps) = self.dense_source(inputs[0]);
                 let pack = Weights::of_dense(&weight_shape, taps.taps.len()).pack_forward(taps.kernel_offsets, panel);
-                Contraction { source, weights: inputs[1], bias: inputs.get(2).copied(), taps: taps.taps, stride: EVERY, pack }
+                Contraction {
+                    source,
+                    weights: inputs[1],
+                    bias: inputs.get(2).copied(),
+                    taps: taps.taps,
+                    stride: EVERY,
+                    pack,
+                }
             }
             Operator::DenseGradInput(_) => {
                 let pack = Weights::of_dense(&weight_shape, 1).pack_backward(vec![0], panel);
                 let source = self.view(inputs[0]);
-                Contraction { source, weights: inputs[1], bias: None, taps: vec![Tap { row: 0, column: 0 }], stride: EVERY, pack }
+                Contraction {
+                    source,
+                    weights: inputs[1],
+                    bias: None,
+                    taps: vec![Tap { row: 0, column: 0 }],
+                    stride: EVERY,
+                    pack,
+                }
             }
             other => unreachable!("`{}` is no contraction", other.name()),
         }
@@ -149,20 +191,35 @@ impl Planner<'_> {
     /// What a dense layer reads: a vector, or the `[C, H, W]` value that was flattened into it, whose positions are then
     /// the taps. That saves rearranging the value into channels-first order.
     fn dense_source(&mut self, id: NodeId) -> (View, Taps) {
-        let flattened = matches!(self.graph.node(id).operator, Operator::Reshape(_)).then(|| self.graph.inputs(id)[0]);
-        if let Some(input) = flattened {
-            let view = self.view(input);
-            if view.is_batched() && view.strides.channel == 1 && view.extents.row * view.extents.column > 1 && view.extents.channel > 1 {
+        let mut flattened = id;
+        while matches!(self.graph.node(flattened).operator, Operator::Dropout(_)) {
+            flattened = self.graph.inputs(flattened)[0];
+        }
+        if matches!(self.graph.node(flattened).operator, Operator::Reshape(_)) {
+            let view = self.view(self.graph.inputs(flattened)[0]);
+            if view.is_batched()
+                && view.strides.channel == 1
+                && view.extents.row * view.extents.column > 1
+                && view.extents.channel > 1
+            {
                 let taps = positions(&view);
                 return (view, taps);
             }
         }
-        (self.view(id), Taps { taps: vec![Tap { row: 0, column: 0 }], kernel_offsets: vec![0] })
+        (
+            self.view(id),
+            Taps {
+                taps: vec![Tap { row: 0, column: 0 }],
+                kernel_offsets: vec![0],
+            },
+        )
     }
 
     /// The input gradient of a convolution with a stride: one contraction for each remainder of rows and columns.
     pub(crate) fn emit_strided_gradient(&mut self, position: usize, id: NodeId) {
-        let Operator::ConvGradInput(rule) = &self.graph.node(id).operator else { unreachable!("the caller matched") };
+        let Operator::ConvGradInput(rule) = &self.graph.node(id).operator else {
+            unreachable!("the caller matched")
+        };
         let (window, groups) = (two_dimensional(&rule.window), rule.groups);
         let inputs = self.graph.inputs(id);
         let weights = Weights::of_convolution(&self.graph.ty(inputs[1]).shape, groups);
@@ -201,7 +258,12 @@ impl Planner<'_> {
             Operator::ConvGradWeight(rule) => {
                 let window = two_dimensional(&rule.window);
                 let weights = Weights::of_convolution(&self.graph.ty(id).shape, rule.groups);
-                (self.contraction_source(inputs[0]), forward_taps(&window), stride(&window), weights)
+                (
+                    self.contraction_source(inputs[0]),
+                    forward_taps(&window),
+                    stride(&window),
+                    weights,
+                )
             }
             Operator::DenseGradWeight(_) => {
                 let (source, taps) = self.dense_source(inputs[0]);
@@ -228,7 +290,10 @@ impl Planner<'_> {
 }
 
 fn stride(window: &PoolWindow) -> Stride {
-    Stride { row: window.stride[0], column: window.stride[1] }
+    Stride {
+        row: window.stride[0],
+        column: window.stride[1],
+    }
 }
 
 /// Every position of a value as a tap; the weights of a flattened value lie channels first.
@@ -237,7 +302,13 @@ fn positions(view: &View) -> Taps {
     let each = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
     let signed = |number: usize| isize::try_from(number).expect("extents are limited");
     Taps {
-        taps: each.clone().map(|(row, column)| Tap { row: signed(row), column: signed(column) }).collect(),
+        taps: each
+            .clone()
+            .map(|(row, column)| Tap {
+                row: signed(row),
+                column: signed(column),
+            })
+            .collect(),
         kernel_offsets: each.map(|(row, column)| row * columns + column).collect(),
     }
 }

@@ -43,7 +43,11 @@ impl Body {
     fn build(make: impl FnOnce(&mut Self) -> Value) -> Expression {
         let mut body = Self(Expression::default());
         let last = make(&mut body);
-        assert_eq!(last + 1, body.0.instructions.len(), "the result is the last instruction");
+        assert_eq!(
+            last + 1,
+            body.0.instructions.len(),
+            "the result is the last instruction"
+        );
         body.0
     }
     fn read(&mut self, index: usize) -> Value {
@@ -102,7 +106,13 @@ const fn scalar(slot: usize) -> (Source, Spread) {
 }
 
 fn per_channel(slots: &[usize], make: impl FnOnce(&mut Body) -> Value) -> (Source, Spread) {
-    (Source::Channels { slots: slots.to_vec(), body: Body::build(make) }, Spread::Channel)
+    (
+        Source::Channels {
+            slots: slots.to_vec(),
+            body: Body::build(make),
+        },
+        Spread::Channel,
+    )
 }
 
 fn map(make: impl FnOnce(&mut Body, Value) -> Value) -> Option<ElementWise> {
@@ -113,12 +123,18 @@ fn map(make: impl FnOnce(&mut Body, Value) -> Value) -> Option<ElementWise> {
 }
 
 fn of(reads: Vec<(Source, Spread)>, make: impl FnOnce(&mut Body) -> Value) -> ElementWise {
-    ElementWise { reads, body: Body::build(make), divide_by_batch: false }
+    ElementWise {
+        reads,
+        body: Body::build(make),
+        divide_by_batch: false,
+    }
 }
 
 /// The element-wise meaning of an operator, if it has one.
 pub(crate) fn element_wise(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<ElementWise> {
-    activation(operator).or_else(|| arithmetic(operator, inputs, output)).or_else(|| optimizer_step(operator))
+    activation(operator)
+        .or_else(|| arithmetic(operator, inputs, output))
+        .or_else(|| optimizer_step(operator))
 }
 
 fn activation(operator: &Operator) -> Option<ElementWise> {
@@ -168,7 +184,12 @@ fn arithmetic(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<El
             b.0.push(instruction(left, right))
         }))
     };
-    let spread_over_batch = |divide_by_batch| Some(ElementWise { divide_by_batch, ..map(|_, x| x)? });
+    let spread_over_batch = |divide_by_batch| {
+        Some(ElementWise {
+            divide_by_batch,
+            ..map(|_, x| x)?
+        })
+    };
     match operator {
         Operator::Add(_) => binary(Instruction::Add),
         Operator::Subtract(_) => binary(Instruction::Subtract),
@@ -242,7 +263,11 @@ fn arithmetic(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<El
             }))
         }
         Operator::RandomDrop(rule) => {
-            let keep = Instruction::Keep { key: 1, salt: rule.salt, threshold: netc_runtime::random::dropout_threshold(rule.rate) };
+            let keep = Instruction::Keep {
+                key: 1,
+                salt: rule.salt,
+                threshold: netc_runtime::random::dropout_threshold(rule.rate),
+            };
             Some(of(vec![full(0), scalar(1)], |b| {
                 let x = b.read(0);
                 let kept = b.0.push(keep);
@@ -253,7 +278,10 @@ fn arithmetic(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<El
         Operator::SpreadMean(_) => spread_over_batch(true),
         Operator::SpreadSum(_) => spread_over_batch(false),
         Operator::MeanSquaredErrorGrad(_) => {
-            #[allow(clippy::cast_precision_loss, reason = "element counts are far below 2^24 in practice, and a mean needs no more")]
+            #[allow(
+                clippy::cast_precision_loss,
+                reason = "element counts are far below 2^24 in practice, and a mean needs no more"
+            )]
             let factor = 2.0 / inputs[0].shape.element_count() as f32;
             Some(of(vec![full(0), full(1), (Source::Slot(2), Spread::Sample)], |b| {
                 let (x, target, gradient) = (b.read(0), b.read(1), b.read(2));
@@ -267,7 +295,10 @@ fn arithmetic(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<El
 }
 
 /// Rows times columns of a `[C, *S]` value.
-#[allow(clippy::cast_precision_loss, reason = "a factor of a mean, rounded once like the reference")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a factor of a mean, rounded once like the reference"
+)]
 fn positions(ty: &Type) -> f32 {
     ty.shape.extents().iter().skip(1).product::<usize>() as f32
 }
@@ -294,19 +325,22 @@ fn optimizer_step(operator: &Operator) -> Option<ElementWise> {
             let squared = b.mul(gradient, gradient);
             b.moving_average(mean_square, squared, 1.0 - rule.beta2)
         })),
-        Operator::AdamStep(rule) => Some(of(vec![full(0), full(1), full(2), scalar(3), scalar(4), scalar(5)], |b| {
-            let (weight, mean, mean_square, rate) = (b.read(0), b.read(1), b.read(2), b.read(3));
-            let (correction1, correction2) = (b.read(4), b.read(5));
-            let mean = b.div(mean, correction1);
-            let mean_square = b.div(mean_square, correction2);
-            let (root, epsilon) = (b.sqrt(mean_square), b.number(rule.epsilon));
-            let divisor = b.add(root, epsilon);
-            let direction = b.div(mean, divisor);
-            let decay = b.number(rule.weight_decay);
-            let direction = b.fma(decay, weight, direction);
-            let step = b.mul(rate, direction);
-            b.sub(weight, step)
-        })),
+        Operator::AdamStep(rule) => Some(of(
+            vec![full(0), full(1), full(2), scalar(3), scalar(4), scalar(5)],
+            |b| {
+                let (weight, mean, mean_square, rate) = (b.read(0), b.read(1), b.read(2), b.read(3));
+                let (correction1, correction2) = (b.read(4), b.read(5));
+                let mean = b.div(mean, correction1);
+                let mean_square = b.div(mean_square, correction2);
+                let (root, epsilon) = (b.sqrt(mean_square), b.number(rule.epsilon));
+                let divisor = b.add(root, epsilon);
+                let direction = b.div(mean, divisor);
+                let decay = b.number(rule.weight_decay);
+                let direction = b.fma(decay, weight, direction);
+                let step = b.mul(rate, direction);
+                b.sub(weight, step)
+            },
+        )),
         Operator::MovingAverage(rule) => Some(of(vec![full(0), full(1)], |b| {
             let (old, new) = (b.read(0), b.read(1));
             b.moving_average(old, new, rule.momentum)
@@ -348,7 +382,14 @@ fn sgd_step(rule: &SgdStep) -> ElementWise {
 
 /// The sum that an operator takes, if that is what it does.
 pub(crate) fn reduction(operator: &Operator) -> Option<Reduction> {
-    let plain = |over, scaling| Some(Reduction { reads: vec![full(0)], body: Expression::identity(), over, scaling });
+    let plain = |over, scaling| {
+        Some(Reduction {
+            reads: vec![full(0)],
+            body: Expression::identity(),
+            over,
+            scaling,
+        })
+    };
     match operator {
         Operator::BatchMean(_) => plain(Over::Batch, Scaling::Mean),
         Operator::BatchSum(_) => plain(Over::Batch, Scaling::Sum),
@@ -360,7 +401,11 @@ pub(crate) fn reduction(operator: &Operator) -> Option<Reduction> {
             b.mul(x, dy)
         }),
         Operator::ChannelVariance(rule) => {
-            let scaling = if rule.unbiased { Scaling::Unbiased } else { Scaling::Mean };
+            let scaling = if rule.unbiased {
+                Scaling::Unbiased
+            } else {
+                Scaling::Mean
+            };
             sum_of(vec![full(0), channel(1)], Over::BatchAndSpace, scaling, |b| {
                 let (x, mean) = (b.read(0), b.read(1));
                 let centered = b.sub(x, mean);
@@ -380,8 +425,18 @@ pub(crate) fn reduction(operator: &Operator) -> Option<Reduction> {
     }
 }
 
-fn sum_of(reads: Vec<(Source, Spread)>, over: Over, scaling: Scaling, make: impl FnOnce(&mut Body) -> Value) -> Option<Reduction> {
-    Some(Reduction { reads, body: Body::build(make), over, scaling })
+fn sum_of(
+    reads: Vec<(Source, Spread)>,
+    over: Over,
+    scaling: Scaling,
+    make: impl FnOnce(&mut Body) -> Value,
+) -> Option<Reduction> {
+    Some(Reduction {
+        reads,
+        body: Body::build(make),
+        over,
+        scaling,
+    })
 }
 
 /// With `s = √(variance + ε)`: the gradients of `γ·(x - mean)/s + β` with respect to `γ`, the mean and the variance.
@@ -393,7 +448,12 @@ fn batch_norm_reduction(operator: &Operator) -> Option<Reduction> {
                 let deviation = b.deviation(0, rule.epsilon);
                 b.div(one, deviation)
             });
-            sum_of(vec![full(0), full(1), channel(2), inverse], Over::BatchAndSpace, Scaling::Sum, centered_product)
+            sum_of(
+                vec![full(0), full(1), channel(2), inverse],
+                Over::BatchAndSpace,
+                Scaling::Sum,
+                centered_product,
+            )
         }
         Operator::BatchNormGradMean(rule) => {
             let factor = per_channel(&[1, 2], |b| {
@@ -416,7 +476,12 @@ fn batch_norm_reduction(operator: &Operator) -> Option<Reduction> {
                 let cubed = b.mul(squared, deviation);
                 b.div(half, cubed)
             });
-            sum_of(vec![full(0), full(1), channel(3), factor], Over::BatchAndSpace, Scaling::Sum, centered_product)
+            sum_of(
+                vec![full(0), full(1), channel(3), factor],
+                Over::BatchAndSpace,
+                Scaling::Sum,
+                centered_product,
+            )
         }
         _ => None,
     }

@@ -72,7 +72,9 @@ impl Expression {
     /// The program that hands on its only read.
     #[must_use]
     pub fn identity() -> Self {
-        Self { instructions: vec![Instruction::Read(0)] }
+        Self {
+            instructions: vec![Instruction::Read(0)],
+        }
     }
 }
 

@@ -11,16 +11,32 @@ use crate::view::Axes;
 /// (weights) is a flat vector.
 pub(crate) fn axes(shape: &Shape) -> Axes {
     match *shape.extents() {
-        [channel] => Axes { channel, row: 1, column: 1 },
-        [channel, column] => Axes { channel, row: 1, column },
+        [channel] => Axes {
+            channel,
+            row: 1,
+            column: 1,
+        },
+        [channel, column] => Axes {
+            channel,
+            row: 1,
+            column,
+        },
         [channel, row, column] => Axes { channel, row, column },
-        _ => Axes { channel: shape.element_count(), row: 1, column: 1 },
+        _ => Axes {
+            channel: shape.element_count(),
+            row: 1,
+            column: 1,
+        },
     }
 }
 
 /// Strides of a dense tensor, channels first.
 pub(crate) const fn channels_first(extents: Axes) -> Axes {
-    Axes { channel: extents.row * extents.column, row: extents.column, column: 1 }
+    Axes {
+        channel: extents.row * extents.column,
+        row: extents.column,
+        column: 1,
+    }
 }
 
 /// Which of the three axes a shape's axis is.
@@ -84,7 +100,13 @@ pub(crate) fn forward_taps(window: &PoolWindow) -> Taps {
     let position = |index: usize, axis: usize| signed(index * window.dilation[axis]) - signed(window.pad_before[axis]);
     let each = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
     Taps {
-        taps: each.clone().map(|(row, column)| Tap { row: position(row, 0), column: position(column, 1) }).collect(),
+        taps: each
+            .clone()
+            .map(|(row, column)| Tap {
+                row: position(row, 0),
+                column: position(column, 1),
+            })
+            .collect(),
         kernel_offsets: each.map(|(row, column)| row * columns + column).collect(),
     }
 }
@@ -106,7 +128,8 @@ pub(crate) fn backward_phases(window: &PoolWindow) -> Vec<Phase> {
         let stride = signed(window.stride[axis]);
         (0..window.kernel[axis])
             .filter_map(|index| {
-                let distance = signed(remainder) + signed(window.pad_before[axis]) - signed(index * window.dilation[axis]);
+                let distance =
+                    signed(remainder) + signed(window.pad_before[axis]) - signed(index * window.dilation[axis]);
                 (distance.rem_euclid(stride) == 0).then(|| (index, distance.div_euclid(stride)))
             })
             .collect()
@@ -141,7 +164,10 @@ impl Halo {
     /// Wide enough for both.
     pub(crate) fn union(self, other: Self) -> Self {
         let wider = |a: [usize; 2], b: [usize; 2]| [a[0].max(b[0]), a[1].max(b[1])];
-        Self { before: wider(self.before, other.before), after: wider(self.after, other.after) }
+        Self {
+            before: wider(self.before, other.before),
+            after: wider(self.after, other.after),
+        }
     }
 
     /// Whether a halo this wide serves where `other` is needed.
@@ -155,12 +181,28 @@ impl Halo {
             let last_window = signed(windows.saturating_sub(1) * step);
             positions.fold((0, 0), |(before, after), tap| {
                 let beyond = last_window + tap - (signed(extent) - 1);
-                (before.max((-tap).max(0).unsigned_abs()), after.max(beyond.max(0).unsigned_abs()))
+                (
+                    before.max((-tap).max(0).unsigned_abs()),
+                    after.max(beyond.max(0).unsigned_abs()),
+                )
             })
         };
-        let rows = along(source.row, destination[0], stride.row, &mut taps.iter().map(|tap| tap.row));
-        let columns = along(source.column, destination[1], stride.column, &mut taps.iter().map(|tap| tap.column));
-        Self { before: [rows.0, columns.0], after: [rows.1, columns.1] }
+        let rows = along(
+            source.row,
+            destination[0],
+            stride.row,
+            &mut taps.iter().map(|tap| tap.row),
+        );
+        let columns = along(
+            source.column,
+            destination[1],
+            stride.column,
+            &mut taps.iter().map(|tap| tap.column),
+        );
+        Self {
+            before: [rows.0, columns.0],
+            after: [rows.1, columns.1],
+        }
     }
 }
 
@@ -172,18 +214,34 @@ mod tests {
     fn a_strided_gradient_has_one_phase_for_each_remainder() {
         let window = two_dimensional(&Window::new([3]).with_stride([2]).with_padding([1]));
         let phases = backward_phases(&window);
-        let tapped: Vec<_> = phases.iter().map(|p| (p.column, p.taps.kernel_offsets.clone())).collect();
+        let tapped: Vec<_> = phases
+            .iter()
+            .map(|p| (p.column, p.taps.kernel_offsets.clone()))
+            .collect();
         // dx[2t] sees the middle tap of window t; dx[2t+1] the last tap of window t and the first of window t+1.
         assert_eq!(tapped, [(0, vec![1]), (1, vec![0, 2])]);
-        assert_eq!(phases[1].taps.taps, [Tap { row: 0, column: 1 }, Tap { row: 0, column: 0 }]);
+        assert_eq!(
+            phases[1].taps.taps,
+            [Tap { row: 0, column: 1 }, Tap { row: 0, column: 0 }]
+        );
     }
 
     #[test]
     fn a_halo_is_what_the_taps_reach_beyond() {
         let window = two_dimensional(&Window::new([5, 5]).with_padding([2, 2]));
         let taps = forward_taps(&window).taps;
-        let source = Axes { channel: 1, row: 28, column: 28 };
+        let source = Axes {
+            channel: 1,
+            row: 28,
+            column: 28,
+        };
         let halo = Halo::of_taps(&taps, Stride { row: 1, column: 1 }, source, [28, 28]);
-        assert_eq!(halo, Halo { before: [2, 2], after: [2, 2] });
+        assert_eq!(
+            halo,
+            Halo {
+                before: [2, 2],
+                after: [2, 2]
+            }
+        );
     }
 }

@@ -21,7 +21,7 @@ pub mod view;
 pub use expression::{Expression, Instruction};
 pub use kernel::Kernel;
 pub use machine::Machine;
+pub use plan::{Buffer, ParameterSlot, Place, Plan, Port, Step};
 pub use planner::plan;
 pub use text::to_text;
-pub use plan::{Buffer, ParameterSlot, Place, Plan, Port, Step};
 pub use view::{Axes, BufferId, View};

@@ -15,7 +15,10 @@ impl Machine {
     /// What Cranelift gives everywhere: 128-bit vectors, sixteen of them.
     #[must_use]
     pub const fn portable() -> Self {
-        Self { lanes: 4, vector_registers: 16 }
+        Self {
+            lanes: 4,
+            vector_registers: 16,
+        }
     }
 
     /// Destination channels that a contraction keeps side by side in registers.

@@ -5,8 +5,6 @@
 //! part of the arena are laid out apart, since only one of them grows with the batch.
 
 use crate::plan::{Buffer, Place, Step};
-#[cfg(test)]
-use crate::view::BufferId;
 
 /// Bytes that every buffer starts at a multiple of: a cache line, and the widest vector.
 pub(crate) const ALIGNMENT_BYTES: usize = 64;
@@ -21,8 +19,18 @@ struct Life {
 /// Gives every `Batched` and `Fixed` buffer its offset. Returns the bytes of the two parts.
 pub(crate) fn assign(buffers: &mut [Buffer], steps: &[Step]) -> (usize, usize) {
     let lives = lives(buffers.len(), steps);
-    let batched = place(buffers, &lives, |place| matches!(place, Place::Batched { .. }), |offset_bytes| Place::Batched { offset_bytes });
-    let fixed = place(buffers, &lives, |place| matches!(place, Place::Fixed { .. }), |offset_bytes| Place::Fixed { offset_bytes });
+    let batched = place(
+        buffers,
+        &lives,
+        |place| matches!(place, Place::Batched { .. }),
+        |offset_bytes| Place::Batched { offset_bytes },
+    );
+    let fixed = place(
+        buffers,
+        &lives,
+        |place| matches!(place, Place::Fixed { .. }),
+        |offset_bytes| Place::Fixed { offset_bytes },
+    );
     (batched, fixed)
 }
 
@@ -30,15 +38,25 @@ fn lives(count: usize, steps: &[Step]) -> Vec<Option<Life>> {
     let mut lives: Vec<Option<Life>> = vec![None; count];
     for (index, step) in steps.iter().enumerate() {
         for view in step.reads.iter().chain([&step.write]) {
-            let life = lives[view.buffer.index()].get_or_insert(Life { first: index, last: index });
+            let life = lives[view.buffer.index()].get_or_insert(Life {
+                first: index,
+                last: index,
+            });
             life.last = index;
         }
     }
     lives
 }
 
-fn place(buffers: &mut [Buffer], lives: &[Option<Life>], kind: impl Fn(&Place) -> bool, make: impl Fn(usize) -> Place) -> usize {
-    let mut order: Vec<usize> = (0..buffers.len()).filter(|&index| kind(&buffers[index].place)).collect();
+fn place(
+    buffers: &mut [Buffer],
+    lives: &[Option<Life>],
+    kind: impl Fn(&Place) -> bool,
+    make: impl Fn(usize) -> Place,
+) -> usize {
+    let mut order: Vec<usize> = (0..buffers.len())
+        .filter(|&index| kind(&buffers[index].place))
+        .collect();
     order.sort_by_key(|&index| (std::cmp::Reverse(buffers[index].size_bytes), index));
     let mut placed: Vec<(Life, usize, usize)> = Vec::new();
     let mut total = 0;
@@ -77,30 +95,98 @@ pub(crate) const fn round_up(bytes: usize) -> usize {
     bytes.div_ceil(ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 }
 
-/// The distinct arena buffers alive at one step, for the verifier.
 #[cfg(test)]
-pub(crate) fn overlapping(buffers: &[Buffer], steps: &[Step]) -> Vec<(BufferId, BufferId)> {
-    let lives = lives(buffers.len(), steps);
-    let range = |index: usize| match buffers[index].place {
-        Place::Batched { offset_bytes } => Some((true, offset_bytes, offset_bytes + buffers[index].size_bytes)),
-        Place::Fixed { offset_bytes } => Some((false, offset_bytes, offset_bytes + buffers[index].size_bytes)),
-        _ => None,
-    };
-    let mut found = Vec::new();
-    for a in 0..buffers.len() {
-        for b in a + 1..buffers.len() {
-            let (Some(x), Some(y)) = (range(a), range(b)) else { continue };
-            let (Some(p), Some(q)) = (lives[a], lives[b]) else { continue };
-            let same_time = p.first <= q.last && q.first <= p.last;
-            if x.0 == y.0 && same_time && x.1 < y.2 && y.1 < x.2 {
-                found.push((id(a), id(b)));
+mod tests {
+    use netc_runtime::DType;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernel::Kernel;
+    use crate::view::{Axes, BufferId, View};
+
+    fn view(buffer: usize) -> View {
+        let one = Axes {
+            channel: 1,
+            row: 1,
+            column: 1,
+        };
+        let buffer = BufferId(u32::try_from(buffer).expect("few buffers"));
+        View {
+            buffer,
+            dtype: DType::F32,
+            offset: 0,
+            extents: one,
+            strides: one,
+            sample_stride: 1,
+        }
+    }
+
+    /// Buffers of these sizes, every other one batched, and a step for each pair (read, written).
+    fn assigned(sizes: &[usize], steps: &[(usize, usize)]) -> (Vec<Buffer>, Vec<Step>, (usize, usize)) {
+        let place = |index: usize| {
+            if index.is_multiple_of(2) {
+                Place::Batched { offset_bytes: 0 }
+            } else {
+                Place::Fixed { offset_bytes: 0 }
+            }
+        };
+        let mut buffers: Vec<Buffer> = sizes
+            .iter()
+            .enumerate()
+            .map(|(index, &size_bytes)| Buffer {
+                size_bytes,
+                place: place(index),
+            })
+            .collect();
+        let step = |&(read, write): &(usize, usize)| Step {
+            name: String::new(),
+            kernel: Kernel::Copy,
+            reads: vec![view(read % sizes.len())],
+            write: view(write % sizes.len()),
+            macs: 0,
+        };
+        let steps: Vec<Step> = steps.iter().map(step).collect();
+        let totals = assign(&mut buffers, &steps);
+        (buffers, steps, totals)
+    }
+
+    fn range(buffer: &Buffer) -> (bool, usize, usize) {
+        match buffer.place {
+            Place::Batched { offset_bytes } => (true, offset_bytes, offset_bytes + buffer.size_bytes),
+            Place::Fixed { offset_bytes } => (false, offset_bytes, offset_bytes + buffer.size_bytes),
+            _ => unreachable!("the test makes arena buffers only"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn buffers_needed_at_the_same_time_share_no_byte(
+            sizes in prop::collection::vec(1usize..5000, 1..20),
+            steps in prop::collection::vec((0usize..20, 0usize..20), 0..40),
+        ) {
+            let (buffers, steps, (batched, fixed)) = assigned(&sizes, &steps);
+            let lives = lives(buffers.len(), &steps);
+            for a in 0..buffers.len() {
+                let Some(p) = lives[a] else { continue };
+                let (is_batched, start, end) = range(&buffers[a]);
+                let total = if is_batched { batched } else { fixed };
+                prop_assert!(end <= total);
+                prop_assert_eq!(start % ALIGNMENT_BYTES, 0);
+                for b in a + 1..buffers.len() {
+                    let Some(q) = lives[b] else { continue };
+                    let other = range(&buffers[b]);
+                    let same_time = p.first <= q.last && q.first <= p.last;
+                    let overlap = is_batched == other.0 && start < other.2 && other.1 < end;
+                    prop_assert!(!(same_time && overlap), "buffers {a} and {b} overlap");
+                }
             }
         }
     }
-    found
-}
 
-#[cfg(test)]
-fn id(index: usize) -> BufferId {
-    BufferId(u32::try_from(index).expect("few buffers"))
+    #[test]
+    fn a_chain_needs_two_buffers_however_long_it_is() {
+        let steps: Vec<(usize, usize)> = (0..9).map(|i| (2 * i, 2 * i + 2)).collect();
+        let (.., (batched, _)) = assigned(&[64; 20], &steps);
+        assert_eq!(batched, 128);
+    }
 }

@@ -22,15 +22,36 @@ impl Planner<'_> {
             Operator::Pad(rule) => self.emit_pad(position, id, rule.axis, rule.before),
             Operator::Softmax(rule) => self.emit_along(position, id, rule.axis, Kernel::Softmax { logarithm: false }),
             Operator::LogSoftmax(rule) => self.emit_along(position, id, rule.axis, Kernel::Softmax { logarithm: true }),
-            Operator::SoftmaxGrad(rule) => self.emit_along(position, id, rule.axis, Kernel::SoftmaxGradient { logarithm: false }),
-            Operator::LogSoftmaxGrad(rule) => self.emit_along(position, id, rule.axis, Kernel::SoftmaxGradient { logarithm: true }),
-            Operator::CrossEntropy(rule) => self.emit_cross_entropy(position, id, Kernel::CrossEntropy { label_smoothing: rule.label_smoothing }),
+            Operator::SoftmaxGrad(rule) => {
+                self.emit_along(position, id, rule.axis, Kernel::SoftmaxGradient { logarithm: false })
+            }
+            Operator::LogSoftmaxGrad(rule) => {
+                self.emit_along(position, id, rule.axis, Kernel::SoftmaxGradient { logarithm: true })
+            }
+            Operator::CrossEntropy(rule) => self.emit_cross_entropy(
+                position,
+                id,
+                Kernel::CrossEntropy {
+                    label_smoothing: rule.label_smoothing,
+                },
+            ),
             Operator::CrossEntropyGrad(rule) => {
-                self.emit_cross_entropy(position, id, Kernel::CrossEntropyGradient { label_smoothing: rule.label_smoothing });
+                self.emit_cross_entropy(
+                    position,
+                    id,
+                    Kernel::CrossEntropyGradient {
+                        label_smoothing: rule.label_smoothing,
+                    },
+                );
             }
             other => match direct_kernel(other) {
                 Some(kernel) => {
-                    let reads: Vec<View> = self.graph.inputs(id).into_iter().map(|input| self.view(input)).collect();
+                    let reads: Vec<View> = self
+                        .graph
+                        .inputs(id)
+                        .into_iter()
+                        .map(|input| self.view(input))
+                        .collect();
                     let write = self.destination(position, id);
                     self.step(id, kernel, reads, write);
                 }
@@ -49,23 +70,34 @@ impl Planner<'_> {
             .map(|(source, _)| {
                 let read = match source {
                     Source::Slot(slot) => ClusterRead::Node(inputs[*slot]),
-                    Source::Channels { slots, body } => {
-                        ClusterRead::Channels { nodes: slots.iter().map(|slot| inputs[*slot]).collect(), body: body.clone() }
-                    }
+                    Source::Channels { slots, body } => ClusterRead::Channels {
+                        nodes: slots.iter().map(|slot| inputs[*slot]).collect(),
+                        body: body.clone(),
+                    },
                 };
                 self.read(&read)
             })
             .collect();
         let write = self.destination(position, id);
         let spreads = rule.reads.iter().map(|(_, spread)| *spread).collect();
-        let kernel = Reduce { spreads, body: rule.body, over: rule.over, scaling: rule.scaling };
+        let kernel = Reduce {
+            spreads,
+            body: rule.body,
+            over: rule.over,
+            scaling: rule.scaling,
+        };
         self.step(id, Kernel::Reduce(kernel), reads, write);
     }
 
     /// Each input is copied to its place.
     fn emit_concat(&mut self, position: usize, id: NodeId, axis: usize) {
         let axis = axis_of(&self.graph.ty(id).shape, axis);
-        let inputs: Vec<View> = self.graph.inputs(id).into_iter().map(|input| self.view(input)).collect();
+        let inputs: Vec<View> = self
+            .graph
+            .inputs(id)
+            .into_iter()
+            .map(|input| self.view(input))
+            .collect();
         let whole = self.destination(position, id);
         let mut start = 0;
         for input in inputs {
@@ -99,7 +131,12 @@ impl Planner<'_> {
     /// Kernels that work along channels work along any axis once the axes have changed their names.
     fn emit_along(&mut self, position: usize, id: NodeId, axis: usize, kernel: Kernel) {
         let axis = axis_of(&self.graph.ty(id).shape, axis);
-        let reads: Vec<View> = self.graph.inputs(id).into_iter().map(|input| along(self.view(input), axis)).collect();
+        let reads: Vec<View> = self
+            .graph
+            .inputs(id)
+            .into_iter()
+            .map(|input| along(self.view(input), axis))
+            .collect();
         let write = along(self.destination(position, id), axis);
         self.step(id, kernel, reads, write);
     }
@@ -108,11 +145,22 @@ impl Planner<'_> {
     fn emit_cross_entropy(&mut self, position: usize, id: NodeId, kernel: Kernel) {
         let inputs = self.graph.inputs(id);
         let mut reads: Vec<View> = inputs.iter().map(|&input| self.view(input)).collect();
-        let positions = Axes { channel: 1, ..reads[0].extents };
+        let positions = Axes {
+            channel: 1,
+            ..reads[0].extents
+        };
         let labels = self.graph.ty(inputs[1]).clone();
         // The loader hands labels over densely; a computed label tensor would be dense as well, as it exists nowhere else.
-        assert_eq!(labels.shape.element_count(), positions.product(), "one label for each position");
-        reads[1] = View { extents: positions, strides: channels_first(positions), ..reads[1].clone() };
+        assert_eq!(
+            labels.shape.element_count(),
+            positions.product(),
+            "one label for each position"
+        );
+        reads[1] = View {
+            extents: positions,
+            strides: channels_first(positions),
+            ..reads[1].clone()
+        };
         let write = self.destination(position, id);
         self.step(id, kernel, reads, write);
     }
@@ -123,22 +171,38 @@ fn direct_kernel(operator: &Operator) -> Option<Kernel> {
     Some(match operator {
         Operator::MaxPool(rule) => Kernel::Pool(PoolKind::Maximum, two_dimensional(&rule.window)),
         Operator::MaxPoolGrad(rule) => Kernel::PoolGradient(PoolKind::Maximum, two_dimensional(&rule.window)),
-        Operator::AveragePool(rule) => {
-            Kernel::Pool(PoolKind::Average { count_padding: rule.count_padding }, two_dimensional(&rule.window))
-        }
-        Operator::AveragePoolGrad(rule) => {
-            Kernel::PoolGradient(PoolKind::Average { count_padding: rule.count_padding }, two_dimensional(&rule.window))
-        }
+        Operator::AveragePool(rule) => Kernel::Pool(
+            PoolKind::Average {
+                count_padding: rule.count_padding,
+            },
+            two_dimensional(&rule.window),
+        ),
+        Operator::AveragePoolGrad(rule) => Kernel::PoolGradient(
+            PoolKind::Average {
+                count_padding: rule.count_padding,
+            },
+            two_dimensional(&rule.window),
+        ),
         Operator::GlobalMaxPool(_) => Kernel::GlobalMaximum,
         Operator::GlobalMaxPoolGrad(_) => Kernel::GlobalMaximumGradient,
-        Operator::LocalResponseNorm(rule) => {
-            Kernel::LocalResponseNorm { size: rule.size, alpha: rule.alpha, beta: rule.beta, k: rule.k }
-        }
-        Operator::LocalResponseNormGrad(rule) => {
-            Kernel::LocalResponseNormGradient { size: rule.size, alpha: rule.alpha, beta: rule.beta, k: rule.k }
-        }
-        Operator::Upsample(rule) => Kernel::Upsample { linear: is_linear(rule.mode) },
-        Operator::UpsampleGrad(rule) => Kernel::UpsampleGradient { linear: is_linear(rule.mode) },
+        Operator::LocalResponseNorm(rule) => Kernel::LocalResponseNorm {
+            size: rule.size,
+            alpha: rule.alpha,
+            beta: rule.beta,
+            k: rule.k,
+        },
+        Operator::LocalResponseNormGrad(rule) => Kernel::LocalResponseNormGradient {
+            size: rule.size,
+            alpha: rule.alpha,
+            beta: rule.beta,
+            k: rule.k,
+        },
+        Operator::Upsample(rule) => Kernel::Upsample {
+            linear: is_linear(rule.mode),
+        },
+        Operator::UpsampleGrad(rule) => Kernel::UpsampleGradient {
+            linear: is_linear(rule.mode),
+        },
         Operator::ClipFactor(rule) => Kernel::ClipFactor { limit: rule.limit },
         _ => return None,
     })
@@ -154,7 +218,11 @@ const fn is_linear(mode: UpsampleMode) -> bool {
 /// The part of a view that starts at `start` along an axis and has these extents.
 fn part_of(view: &View, axis: Axis, start: usize, extents: Axes) -> View {
     let mut strides = view.strides;
-    View { offset: view.offset + start * *strides.on(axis), extents, ..view.clone() }
+    View {
+        offset: view.offset + start * *strides.on(axis),
+        extents,
+        ..view.clone()
+    }
 }
 
 /// The same elements with the channel axis and another one exchanged.

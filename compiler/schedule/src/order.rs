@@ -19,27 +19,42 @@ pub(crate) struct Order {
 
 /// Orders the clusters.
 pub(crate) fn order(graph: &Graph, clusters: Vec<Cluster>) -> Order {
-    let owner: BTreeMap<NodeId, usize> =
-        clusters.iter().enumerate().flat_map(|(index, cluster)| cluster.members.iter().map(move |member| (*member, index))).collect();
+    let owner: BTreeMap<NodeId, usize> = clusters
+        .iter()
+        .enumerate()
+        .flat_map(|(index, cluster)| cluster.members.iter().map(move |member| (*member, index)))
+        .collect();
     let reads = dependencies(graph, &clusters, &owner);
     let mut constrained = reads.clone();
     for update in graph.updates() {
-        let Some(&writer) = owner.get(&update.value) else { continue };
+        let Some(&writer) = owner.get(&update.value) else {
+            continue;
+        };
         for user in graph.users(update.parameter) {
             if owner[&user] != writer {
                 constrained[writer].insert(owner[&user]);
             }
         }
     }
-    let urgent: BTreeSet<usize> = graph.updates().iter().filter_map(|update| owner.get(&update.value).copied()).collect();
+    let urgent: BTreeSet<usize> = graph
+        .updates()
+        .iter()
+        .filter_map(|update| owner.get(&update.value).copied())
+        .collect();
     let (sequence, in_place_updates) = match sort(&constrained, &urgent) {
         Some(sequence) => (sequence, true),
         // Two parameters that each need the other's old value: their new ones are made aside and copied at the end.
         None => (sort(&reads, &urgent).expect("a graph has no cycle"), false),
     };
     let mut slots: Vec<Option<Cluster>> = clusters.into_iter().map(Some).collect();
-    let clusters = sequence.into_iter().map(|index| slots[index].take().expect("each cluster comes once")).collect();
-    Order { clusters, in_place_updates }
+    let clusters = sequence
+        .into_iter()
+        .map(|index| slots[index].take().expect("each cluster comes once"))
+        .collect();
+    Order {
+        clusters,
+        in_place_updates,
+    }
 }
 
 fn dependencies(graph: &Graph, clusters: &[Cluster], owner: &BTreeMap<NodeId, usize>) -> Vec<BTreeSet<usize>> {
@@ -48,7 +63,10 @@ fn dependencies(graph: &Graph, clusters: &[Cluster], owner: &BTreeMap<NodeId, us
         .enumerate()
         .map(|(index, cluster)| {
             let inputs = cluster.members.iter().flat_map(|&member| graph.inputs(member));
-            inputs.filter_map(|input| owner.get(&input).copied()).filter(|&from| from != index).collect()
+            inputs
+                .filter_map(|input| owner.get(&input).copied())
+                .filter(|&from| from != index)
+                .collect()
         })
         .collect()
 }
@@ -63,7 +81,10 @@ fn sort(dependencies: &[BTreeSet<usize>], urgent: &BTreeSet<usize>) -> Option<Ve
     }
     let key = |index: usize| Reverse((!urgent.contains(&index), index));
     let mut missing: Vec<usize> = dependencies.iter().map(BTreeSet::len).collect();
-    let mut ready: BinaryHeap<_> = (0..missing.len()).filter(|&index| missing[index] == 0).map(key).collect();
+    let mut ready: BinaryHeap<_> = (0..missing.len())
+        .filter(|&index| missing[index] == 0)
+        .map(key)
+        .collect();
     let mut sequence = Vec::with_capacity(missing.len());
     while let Some(Reverse((_, index))) = ready.pop() {
         sequence.push(index);

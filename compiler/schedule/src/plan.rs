@@ -121,6 +121,8 @@ impl Plan {
     /// Arena bytes for this many samples.
     #[must_use]
     pub fn arena_bytes(&self, batch: usize) -> usize {
-        self.batched_bytes.saturating_mul(batch).saturating_add(self.fixed_bytes)
+        self.batched_bytes
+            .saturating_mul(batch)
+            .saturating_add(self.fixed_bytes)
     }
 }

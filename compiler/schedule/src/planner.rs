@@ -29,13 +29,19 @@ use crate::view::{Axes, BufferId, View};
 /// If the graph breaks its own invariants (our bug: verify it first).
 #[must_use]
 pub fn plan(graph: &Graph, machine: &Machine) -> Plan {
-    let Order { clusters, in_place_updates } = order(graph, cluster(graph));
+    let Order {
+        clusters,
+        in_place_updates,
+    } = order(graph, cluster(graph));
     let readers = Readers::new(graph, &clusters);
     let mut planner = Planner {
         graph,
         machine,
         readers,
-        plan: Plan { name: graph.name().to_owned(), ..Plan::default() },
+        plan: Plan {
+            name: graph.name().to_owned(),
+            ..Plan::default()
+        },
         values: BTreeMap::new(),
         halos: BTreeMap::new(),
         packed: Vec::new(),
@@ -105,7 +111,11 @@ impl Planner<'_> {
             let view = self.dense(&node.ty, place);
             match &node.operator {
                 Operator::Input(_) => {
-                    self.plan.inputs.push(Port { name: node.name.clone(), view: view.clone(), shape: node.ty.shape.clone() });
+                    self.plan.inputs.push(Port {
+                        name: node.name.clone(),
+                        view: view.clone(),
+                        shape: node.ty.shape.clone(),
+                    });
                 }
                 Operator::Parameter(rule) => self.plan.parameters.push(ParameterSlot {
                     name: node.name.clone(),
@@ -121,12 +131,17 @@ impl Planner<'_> {
         for (name, id) in self.graph.outputs() {
             let ty = self.graph.ty(*id);
             let view = self.dense(ty, Place::Output(self.plan.outputs.len()));
-            self.plan.outputs.push(Port { name: name.clone(), view, shape: ty.shape.clone() });
+            self.plan.outputs.push(Port {
+                name: name.clone(),
+                view,
+                shape: ty.shape.clone(),
+            });
         }
     }
 
     fn emit(&mut self, position: usize, cluster: &Cluster) {
-        self.name.clone_from(&self.graph.node(cluster.contraction.unwrap_or(cluster.root)).name);
+        self.name
+            .clone_from(&self.graph.node(cluster.contraction.unwrap_or(cluster.root)).name);
         if cluster.element_wise.is_some() {
             match cluster.contraction {
                 Some(contraction) => self.emit_contraction(position, cluster, contraction),
@@ -144,7 +159,11 @@ impl Planner<'_> {
         let reads: Vec<View> = body.reads.iter().map(|(read, _)| self.read(read)).collect();
         let write = self.destination(position, cluster.root);
         let spreads = body.reads.iter().map(|(_, spread)| *spread).collect();
-        let kernel = Pointwise { spreads, body: body.body.clone(), divide_by_batch: body.divide_by_batch };
+        let kernel = Pointwise {
+            spreads,
+            body: body.body.clone(),
+            divide_by_batch: body.divide_by_batch,
+        };
         self.step(cluster.root, Kernel::Pointwise(kernel), reads, write);
     }
 
@@ -164,7 +183,11 @@ impl Planner<'_> {
         let reads: Vec<View> = nodes.iter().map(|&node| self.view(node)).collect();
         let early = nodes.iter().all(|node| self.known_early.contains(node));
         let write = self.temporary(&self.graph.ty(nodes[0]).clone(), early);
-        let kernel = Pointwise { spreads: vec![Spread::Full; reads.len()], body: body.clone(), divide_by_batch: false };
+        let kernel = Pointwise {
+            spreads: vec![Spread::Full; reads.len()],
+            body: body.clone(),
+            divide_by_batch: false,
+        };
         self.push(early, Kernel::Pointwise(kernel), reads, write.clone(), 0);
         self.channel_vectors.push((nodes.to_vec(), body.clone(), write.clone()));
         write
@@ -175,7 +198,11 @@ impl Planner<'_> {
         if let Some(view) = self.values.get(&id) {
             return view.clone();
         }
-        assert!(self.readers.is_deferred(id), "`{}` is read before it is made", self.graph.node(id).name);
+        assert!(
+            self.readers.is_deferred(id),
+            "`{}` is read before it is made",
+            self.graph.node(id).name
+        );
         let view = self.make_deferred(id);
         self.values.insert(id, view.clone());
         view
@@ -194,7 +221,11 @@ impl Planner<'_> {
         let keeps_order = is_dense_channels_first(&source);
         // Only a vector, or a single channel, lies the same channels first and last.
         if keeps_order && (extents.channel == 1 || extents.row * extents.column == 1) {
-            return View { extents, strides: channels_first(extents), ..source };
+            return View {
+                extents,
+                strides: channels_first(extents),
+                ..source
+            };
         }
         let halo = self.readers.halo(id);
         let early = self.known_early.contains(&id);
@@ -235,7 +266,13 @@ impl Planner<'_> {
         let early = self.known_early.contains(&id);
         let ty = Type::fixed(DType::F32, [pack.packed_count()]);
         let write = self.temporary(&ty, early);
-        self.push(early, Kernel::PackWeights(pack.clone()), vec![source.clone()], write.clone(), 0);
+        self.push(
+            early,
+            Kernel::PackWeights(pack.clone()),
+            vec![source.clone()],
+            write.clone(),
+            0,
+        );
         self.packed.push((source, pack.clone(), write.clone()));
         write
     }
@@ -249,7 +286,8 @@ impl Planner<'_> {
         } else if let Some(parameter) = self.updated_parameter(id) {
             self.values[&parameter].clone()
         } else if let Some(dying) = self.readers.overwritten(position) {
-            self.halos.insert(id, self.halos.get(&dying).copied().unwrap_or_default());
+            self.halos
+                .insert(id, self.halos.get(&dying).copied().unwrap_or_default());
             self.values[&dying].clone()
         } else {
             let early = self.known_early.contains(&id);
@@ -275,7 +313,11 @@ impl Planner<'_> {
         if !self.in_place_updates || !self.readers.is_pointwise(id) {
             return None;
         }
-        self.graph.updates().iter().find(|update| update.value == id).map(|update| update.parameter)
+        self.graph
+            .updates()
+            .iter()
+            .find(|update| update.value == id)
+            .map(|update| update.parameter)
     }
 
     /// Memory for a value, channels last if it is an activation.
@@ -287,9 +329,23 @@ impl Planner<'_> {
         let column = extents.channel;
         let row = (halo.before[1] + extents.column + halo.after[1]) * column;
         let sample_stride = (halo.before[0] + extents.row + halo.after[0]) * row;
-        let buffer = self.buffer(sample_stride * ty.dtype.size_bytes(), Place::Batched { offset_bytes: 0 });
+        let buffer = self.buffer(
+            sample_stride * ty.dtype.size_bytes(),
+            Place::Batched { offset_bytes: 0 },
+        );
         let offset = halo.before[0] * row + halo.before[1] * column;
-        View { buffer, dtype: ty.dtype, offset, extents, strides: Axes { channel: 1, row, column }, sample_stride }
+        View {
+            buffer,
+            dtype: ty.dtype,
+            offset,
+            extents,
+            strides: Axes {
+                channel: 1,
+                row,
+                column,
+            },
+            sample_stride,
+        }
     }
 
     /// Memory for a dense, channels-first value: in the arena, or prepared if it is known when parameters are bound.
@@ -310,7 +366,14 @@ impl Planner<'_> {
         let extents = axes(&ty.shape);
         let buffer = self.buffer(ty.size_bytes(), place);
         let sample_stride = if ty.batched { extents.product() } else { 0 };
-        View { buffer, dtype: ty.dtype, offset: 0, extents, strides: channels_first(extents), sample_stride }
+        View {
+            buffer,
+            dtype: ty.dtype,
+            offset: 0,
+            extents,
+            strides: channels_first(extents),
+            sample_stride,
+        }
     }
 
     fn buffer(&mut self, size_bytes: usize, place: Place) -> BufferId {
@@ -320,7 +383,16 @@ impl Planner<'_> {
 
     fn zero_halo(&mut self, early: bool, view: &View, halo: Halo) {
         if !halo.is_none() {
-            self.push(early, Kernel::ZeroHalo { before: halo.before, after: halo.after }, Vec::new(), view.clone(), 0);
+            self.push(
+                early,
+                Kernel::ZeroHalo {
+                    before: halo.before,
+                    after: halo.after,
+                },
+                Vec::new(),
+                view.clone(),
+                0,
+            );
         }
     }
 
@@ -338,8 +410,19 @@ impl Planner<'_> {
     }
 
     fn push(&mut self, early: bool, kernel: Kernel, reads: Vec<View>, write: View, macs: u64) {
-        let step = Step { name: self.name.clone(), kernel, reads, write, macs };
-        if early { &mut self.plan.prologue } else { &mut self.plan.steps }.push(step);
+        let step = Step {
+            name: self.name.clone(),
+            kernel,
+            reads,
+            write,
+            macs,
+        };
+        if early {
+            &mut self.plan.prologue
+        } else {
+            &mut self.plan.steps
+        }
+        .push(step);
     }
 
     /// Outputs and parameters that no step could write directly are copied; then memory is laid out.

@@ -21,9 +21,22 @@ pub(crate) struct Readers {
 impl Readers {
     pub(crate) fn new(graph: &Graph, clusters: &[Cluster]) -> Self {
         let is_pointwise = |cluster: &&Cluster| cluster.element_wise.is_some() && cluster.contraction.is_none();
-        let pointwise = clusters.iter().filter(is_pointwise).map(|cluster| cluster.root).collect();
-        let deferred = clusters.iter().map(|cluster| cluster.root).filter(|&root| may_wait(graph, root)).collect();
-        let mut readers = Self { halos: BTreeMap::new(), deferred, pointwise, overwritten: BTreeMap::new() };
+        let pointwise = clusters
+            .iter()
+            .filter(is_pointwise)
+            .map(|cluster| cluster.root)
+            .collect();
+        let deferred = clusters
+            .iter()
+            .map(|cluster| cluster.root)
+            .filter(|&root| may_wait(graph, root))
+            .collect();
+        let mut readers = Self {
+            halos: BTreeMap::new(),
+            deferred,
+            pointwise,
+            overwritten: BTreeMap::new(),
+        };
         readers.find_overwritten(graph, clusters);
         readers.find_halos(graph, clusters);
         readers
@@ -57,9 +70,16 @@ impl Readers {
                 last_reader.insert(input, position);
             }
         }
-        let kept: BTreeSet<NodeId> = graph.outputs().iter().map(|(_, id)| *id).chain(graph.updates().iter().map(|update| update.value)).collect();
+        let kept: BTreeSet<NodeId> = graph
+            .outputs()
+            .iter()
+            .map(|(_, id)| *id)
+            .chain(graph.updates().iter().map(|update| update.value))
+            .collect();
         for (position, cluster) in clusters.iter().enumerate() {
-            let Some(body) = cluster.element_wise.as_ref().filter(|_| cluster.contraction.is_none()) else { continue };
+            let Some(body) = cluster.element_wise.as_ref().filter(|_| cluster.contraction.is_none()) else {
+                continue;
+            };
             let dies_here = |id: &NodeId| {
                 last_reader.get(id) == Some(&position)
                     && !kept.contains(id)
@@ -105,7 +125,10 @@ impl Readers {
 }
 
 fn is_leaf(operator: &Operator) -> bool {
-    matches!(operator, Operator::Input(_) | Operator::Parameter(_) | Operator::Constant(_))
+    matches!(
+        operator,
+        Operator::Input(_) | Operator::Parameter(_) | Operator::Constant(_)
+    )
 }
 
 fn may_wait(graph: &Graph, id: NodeId) -> bool {
@@ -116,17 +139,36 @@ fn may_wait(graph: &Graph, id: NodeId) -> bool {
 fn halos_of_inputs(graph: &Graph, id: NodeId) -> Vec<(NodeId, Halo)> {
     let inputs = graph.inputs(id);
     let extents = |node: NodeId| axes(&graph.ty(node).shape);
-    let stride_of = |window: &crate::kernel::PoolWindow| Stride { row: window.stride[0], column: window.stride[1] };
+    let stride_of = |window: &crate::kernel::PoolWindow| Stride {
+        row: window.stride[0],
+        column: window.stride[1],
+    };
     match &graph.node(id).operator {
         Operator::Conv(rule) => {
             let window = two_dimensional(&rule.window);
             let (source, result) = (extents(inputs[0]), extents(id));
-            vec![(inputs[0], Halo::of_taps(&forward_taps(&window).taps, stride_of(&window), source, [result.row, result.column]))]
+            vec![(
+                inputs[0],
+                Halo::of_taps(
+                    &forward_taps(&window).taps,
+                    stride_of(&window),
+                    source,
+                    [result.row, result.column],
+                ),
+            )]
         }
         Operator::ConvGradWeight(rule) => {
             let window = two_dimensional(&rule.window);
             let (source, gradient) = (extents(inputs[0]), extents(inputs[1]));
-            vec![(inputs[0], Halo::of_taps(&forward_taps(&window).taps, stride_of(&window), source, [gradient.row, gradient.column]))]
+            vec![(
+                inputs[0],
+                Halo::of_taps(
+                    &forward_taps(&window).taps,
+                    stride_of(&window),
+                    source,
+                    [gradient.row, gradient.column],
+                ),
+            )]
         }
         Operator::ConvGradInput(rule) => {
             let window = two_dimensional(&rule.window);
@@ -135,7 +177,11 @@ fn halos_of_inputs(graph: &Graph, id: NodeId) -> Vec<(NodeId, Halo)> {
             let halo = backward_phases(&window).iter().fold(Halo::default(), |halo, phase| {
                 let rows = phase_extent(result.row, phase.row, window.stride[0]);
                 let columns = phase_extent(result.column, phase.column, window.stride[1]);
-                if rows * columns == 0 { halo } else { halo.union(Halo::of_taps(&phase.taps.taps, one, gradient, [rows, columns])) }
+                if rows * columns == 0 {
+                    halo
+                } else {
+                    halo.union(Halo::of_taps(&phase.taps.taps, one, gradient, [rows, columns]))
+                }
             });
             vec![(inputs[0], halo)]
         }

@@ -18,7 +18,13 @@ pub fn to_text(plan: &Plan) -> String {
     for (index, buffer) in plan.buffers.iter().enumerate() {
         line(&mut text, format_args!("b{index}: {}", buffer_text(plan, buffer)));
     }
-    line(&mut text, format_args!("arena: {} B a sample + {} B; prepared: {} B", plan.batched_bytes, plan.fixed_bytes, plan.prepared_bytes));
+    line(
+        &mut text,
+        format_args!(
+            "arena: {} B a sample + {} B; prepared: {} B",
+            plan.batched_bytes, plan.fixed_bytes, plan.prepared_bytes
+        ),
+    );
     for (title, steps) in [("prologue", &plan.prologue), ("steps", &plan.steps)] {
         if !steps.is_empty() {
             line(&mut text, format_args!("{title}:"));
@@ -51,30 +57,82 @@ fn step_text(step: &Step) -> String {
     let reads: Vec<String> = step.reads.iter().map(ToString::to_string).collect();
     let attributes = attributes(&step.kernel);
     let space = if attributes.is_empty() { "" } else { " " };
-    format!("{}: {} = {}({}){space}{attributes}", step.name, step.write, step.kernel.name(), reads.join(", "))
+    format!(
+        "{}: {} = {}({}){space}{attributes}",
+        step.name,
+        step.write,
+        step.kernel.name(),
+        reads.join(", ")
+    )
 }
 
 fn attributes(kernel: &Kernel) -> String {
     match kernel {
-        Kernel::Contract(Contract { taps, stride, groups, depth, width, panel, bias, epilogue }) => format!(
+        Kernel::Contract(Contract {
+            taps,
+            stride,
+            groups,
+            depth,
+            width,
+            panel,
+            bias,
+            epilogue,
+        }) => format!(
             "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel} bias={bias} epilogue={epilogue}",
-            taps.len(), stride.row, stride.column
+            taps.len(),
+            stride.row,
+            stride.column
         ),
-        Kernel::PackWeights(PackWeights { groups, width, depth, tap_offsets, panel, .. }) => {
-            format!("groups={groups} width={width} depth={depth} taps={} panel={panel}", tap_offsets.len())
+        Kernel::PackWeights(PackWeights {
+            groups,
+            width,
+            depth,
+            tap_offsets,
+            panel,
+            ..
+        }) => {
+            format!(
+                "groups={groups} width={width} depth={depth} taps={} panel={panel}",
+                tap_offsets.len()
+            )
         }
-        Kernel::WeightGradient(WeightGradient { taps, stride, groups, depth, width, .. }) => {
-            format!("taps={} stride={}x{} groups={groups} depth={depth} width={width}", taps.len(), stride.row, stride.column)
+        Kernel::WeightGradient(WeightGradient {
+            taps,
+            stride,
+            groups,
+            depth,
+            width,
+            ..
+        }) => {
+            format!(
+                "taps={} stride={}x{} groups={groups} depth={depth} width={width}",
+                taps.len(),
+                stride.row,
+                stride.column
+            )
         }
-        Kernel::Pointwise(Pointwise { spreads, body, divide_by_batch }) => {
+        Kernel::Pointwise(Pointwise {
+            spreads,
+            body,
+            divide_by_batch,
+        }) => {
             let batch = if *divide_by_batch { " / N" } else { "" };
             format!("spreads={} body={body}{batch}", spreads_text(spreads))
         }
-        Kernel::Reduce(Reduce { spreads, body, over, scaling }) => {
-            format!("spreads={} body={body} over={over:?} scaling={scaling:?}", spreads_text(spreads))
+        Kernel::Reduce(Reduce {
+            spreads,
+            body,
+            over,
+            scaling,
+        }) => {
+            format!(
+                "spreads={} body={body} over={over:?} scaling={scaling:?}",
+                spreads_text(spreads)
+            )
         }
         Kernel::Pool(_, window) | Kernel::PoolGradient(_, window) => window_text(window),
-        Kernel::LocalResponseNorm { size, alpha, beta, k } | Kernel::LocalResponseNormGradient { size, alpha, beta, k } => {
+        Kernel::LocalResponseNorm { size, alpha, beta, k }
+        | Kernel::LocalResponseNormGradient { size, alpha, beta, k } => {
             format!("size={size} alpha={alpha:?} beta={beta:?} k={k:?}")
         }
         Kernel::CrossEntropy { label_smoothing } | Kernel::CrossEntropyGradient { label_smoothing } => {
@@ -82,7 +140,9 @@ fn attributes(kernel: &Kernel) -> String {
         }
         Kernel::Upsample { linear } | Kernel::UpsampleGradient { linear } => format!("linear={linear}"),
         Kernel::Fill(value) => format!("value={value:?}"),
-        Kernel::ZeroHalo { before, after } => format!("before={}x{} after={}x{}", before[0], before[1], after[0], after[1]),
+        Kernel::ZeroHalo { before, after } => {
+            format!("before={}x{} after={}x{}", before[0], before[1], after[0], after[1])
+        }
         Kernel::ClipFactor { limit } => format!("limit={limit:?}"),
         Kernel::GlobalMaximum
         | Kernel::GlobalMaximumGradient
@@ -94,7 +154,11 @@ fn attributes(kernel: &Kernel) -> String {
 }
 
 fn spreads_text(spreads: &[crate::kernel::Spread]) -> String {
-    spreads.iter().map(|spread| format!("{spread:?}").to_lowercase()).collect::<Vec<_>>().join(",")
+    spreads
+        .iter()
+        .map(|spread| format!("{spread:?}").to_lowercase())
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn window_text(window: &PoolWindow) -> String {

@@ -1,0 +1,131 @@
+//! Plans of small graphs, as text a person can check; and what must hold of every plan.
+
+use netc_graph::operators::{
+    average_pool::AveragePool, conv::Conv, conv_grad_input::ConvGradInput, dense::Dense, dropout::Dropout,
+    input::Input, parameter::Parameter, parameter::Role, relu::Relu, reshape::Reshape, sgd_step::SgdStep,
+    sgd_velocity::SgdVelocity, tanh::Tanh, window::Window,
+};
+use netc_graph::{Graph, NodeId, Operator, Type};
+use netc_runtime::{DType, Init, Shape};
+use netc_schedule::{Machine, Plan, plan, to_text};
+
+struct Builder(Graph);
+
+impl Builder {
+    fn new() -> Self {
+        Self(Graph::new("net"))
+    }
+
+    fn input<const R: usize>(&mut self, name: &str, shape: [usize; R]) -> NodeId {
+        let ty = Type::batched(DType::F32, shape);
+        self.0.add(name, Input { ty }, &[], None).expect("a leaf")
+    }
+
+    fn parameter<const R: usize>(&mut self, name: &str, shape: [usize; R]) -> NodeId {
+        let rule = Parameter {
+            shape: Shape::from(shape),
+            role: Role::Weight,
+            init: Init::Constant(0.0),
+        };
+        self.0.add(name, rule, &[], None).expect("a leaf")
+    }
+
+    fn add(&mut self, name: &str, operator: impl Into<Operator>, inputs: &[NodeId]) -> NodeId {
+        self.0.add(name, operator, inputs, None).expect("the test's shapes fit")
+    }
+
+    fn conv(&mut self, name: &str, x: NodeId, weight: [usize; 4], window: Window) -> NodeId {
+        let w = self.parameter(&format!("{name}.weight"), weight);
+        let b = self.parameter(&format!("{name}.bias"), [weight[0]]);
+        self.add(name, Conv { window, groups: 1 }, &[x, w, b])
+    }
+
+    fn plan(&self) -> Plan {
+        plan(&self.0, &Machine::portable())
+    }
+}
+
+#[test]
+fn a_small_network() {
+    let mut net = Builder::new();
+    let image = net.input("image", [1, 12, 12]);
+    let conv1 = net.conv("conv1", image, [6, 1, 5, 5], Window::new([5, 5]).with_padding([2, 2]));
+    let tanh1 = net.add("tanh1", Tanh {}, &[conv1]);
+    let pool = net.add(
+        "pool1",
+        AveragePool {
+            window: Window::new([2, 2]).with_stride([2, 2]),
+            count_padding: true,
+        },
+        &[tanh1],
+    );
+    let conv2 = net.conv("conv2", pool, [16, 6, 3, 3], Window::new([3, 3]));
+    let relu = net.add("relu2", Relu {}, &[conv2]);
+    let flat = net.add("flatten1", Reshape { shape: [256].into() }, &[relu]);
+    let dropped = net.add("dropout1", Dropout { rate: 0.5 }, &[flat]);
+    let w = net.parameter("dense1.weight", [10, 256]);
+    let dense = net.add("dense1", Dense {}, &[dropped, w]);
+    net.0.add_output("logits", dense);
+    insta::assert_snapshot!(to_text(&net.plan()));
+}
+
+#[test]
+fn a_strided_input_gradient_is_one_contraction_for_each_remainder() {
+    let mut net = Builder::new();
+    let dy = net.input("dy", [4, 3, 3]);
+    let w = net.parameter("w", [4, 2, 3, 3]);
+    let window = Window::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
+    let dx = net.add(
+        "conv1",
+        ConvGradInput {
+            window,
+            groups: 1,
+            input: [2, 6, 6].into(),
+        },
+        &[dy, w],
+    );
+    net.0.add_output("dx", dx);
+    insta::assert_snapshot!(to_text(&net.plan()));
+}
+
+#[test]
+fn updates_are_written_in_place_after_the_last_reader() {
+    let mut net = Builder::new();
+    let x = net.input("x", [8]);
+    let rate = net
+        .0
+        .add(
+            "rate",
+            Input {
+                ty: Type::fixed(DType::F32, Shape::scalar()),
+            },
+            &[],
+            None,
+        )
+        .expect("a leaf");
+    let w = net.parameter("w", [8, 8]);
+    let g = net.parameter("g", [8, 8]);
+    let v = net.parameter("w.velocity", [8, 8]);
+    let velocity = net.add(
+        "w",
+        SgdVelocity {
+            momentum: 0.9,
+            weight_decay: 0.0,
+        },
+        &[w, g, v],
+    );
+    let step = net.add(
+        "w",
+        SgdStep {
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 0.0,
+        },
+        &[w, g, velocity, rate],
+    );
+    let y = net.add("dense1", Dense {}, &[x, w]);
+    net.0.add_update(w, step);
+    net.0.add_update(v, velocity);
+    net.0.add_output("y", y);
+    insta::assert_snapshot!(to_text(&net.plan()));
+}
