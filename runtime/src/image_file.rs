@@ -1,7 +1,7 @@
 //! One PNG image as a tensor of bytes.
 //!
-//! Grey and color are converted into each other as the network asks (color to grey by Rec. 709 luma); transparency is ignored and 16 bits are cut to
-//! eight. Other formats are refused. Sizes are limited before pixels are decoded.
+//! Grey and color are converted into each other as the network asks (color to grey by Rec. 709 luma); transparency is
+//! ignored and 16 bits are cut to eight. Other formats are refused. Sizes are limited before pixels are decoded.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};

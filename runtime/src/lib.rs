@@ -4,6 +4,7 @@
 
 pub mod array_file;
 pub mod bind;
+pub mod data;
 pub mod element;
 pub mod execute;
 pub mod files;

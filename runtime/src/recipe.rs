@@ -47,7 +47,12 @@ impl TrainRecipe {
         Self {
             data,
             loss: Loss::CrossEntropy { label_smoothing: 0.0 },
-            optimizer: Optimizer::Sgd { lr: 0.01, momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+            optimizer: Optimizer::Sgd {
+                lr: 0.01,
+                momentum: 0.9,
+                nesterov: false,
+                weight_decay: 0.0,
+            },
             schedule: Schedule::Constant { warmup: 0.0 },
             epochs: 10,
             batch: 64,
@@ -65,7 +70,9 @@ impl TrainRecipe {
         let mut found = Problems::default();
         self.data.check(&mut found);
         if let Loss::CrossEntropy { label_smoothing } = self.loss {
-            found.check("loss.label_smoothing", label_smoothing, "at least 0 and below 1", |v| (0.0..1.0).contains(&v));
+            found.check("loss.label_smoothing", label_smoothing, "at least 0 and below 1", |v| {
+                (0.0..1.0).contains(&v)
+            });
         }
         self.optimizer.check(&mut found);
         self.schedule.check(self.epochs, &mut found);
@@ -100,7 +107,11 @@ impl Problems {
     /// Notes the value unless it is finite and `holds`.
     fn check(&mut self, key: &'static str, value: f32, expected: &'static str, holds: impl Fn(f32) -> bool) {
         if !(value.is_finite() && holds(value)) {
-            self.0.push(RecipeProblem { key, found: value.to_string(), expected });
+            self.0.push(RecipeProblem {
+                key,
+                found: value.to_string(),
+                expected,
+            });
         }
     }
 }
@@ -209,8 +220,12 @@ pub enum Fit {
 
 impl Fit {
     /// Every mode with the name the language gives it.
-    pub const NAMES: [(&'static str, Self); 4] =
-        [("none", Self::None), ("pad", Self::Pad), ("enlarge", Self::Enlarge), ("crop", Self::Crop)];
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("none", Self::None),
+        ("pad", Self::Pad),
+        ("enlarge", Self::Enlarge),
+        ("crop", Self::Crop),
+    ];
 
     /// The name the language gives it.
     #[must_use]
@@ -280,14 +295,27 @@ impl Optimizer {
         found.check("optimizer.lr", self.base_learning_rate(), "above 0", |v| v > 0.0);
         let share = "at least 0 and below 1";
         let decay = match *self {
-            Self::Sgd { momentum, weight_decay, nesterov, .. } => {
+            Self::Sgd {
+                momentum,
+                weight_decay,
+                nesterov,
+                ..
+            } => {
                 found.check("optimizer.momentum", momentum, share, |v| (0.0..1.0).contains(&v));
                 if nesterov {
-                    found.check("optimizer.momentum", momentum, "above 0 where nesterov is on", |v| v != 0.0);
+                    found.check("optimizer.momentum", momentum, "above 0 where nesterov is on", |v| {
+                        v != 0.0
+                    });
                 }
                 weight_decay
             }
-            Self::Adam { beta1, beta2, epsilon, weight_decay, .. } => {
+            Self::Adam {
+                beta1,
+                beta2,
+                epsilon,
+                weight_decay,
+                ..
+            } => {
                 found.check("optimizer.beta1", beta1, share, |v| (0.0..1.0).contains(&v));
                 found.check("optimizer.beta2", beta2, share, |v| (0.0..1.0).contains(&v));
                 found.check("optimizer.epsilon", epsilon, "above 0", |v| v > 0.0);
@@ -363,9 +391,12 @@ impl Schedule {
     }
 
     fn check(&self, epochs: u32, found: &mut Problems) {
-        found.check("schedule.warmup", self.warmup(), "at least 0 and at most `epochs`", |v| {
-            (0.0..=epochs as f32).contains(&v)
-        });
+        found.check(
+            "schedule.warmup",
+            self.warmup(),
+            "at least 0 and at most `epochs`",
+            |v| (0.0..=epochs as f32).contains(&v),
+        );
         match *self {
             Self::Constant { .. } => {}
             Self::Step { every, factor, .. } => {
@@ -373,7 +404,9 @@ impl Schedule {
                 found.check("schedule.factor", factor, "above 0", |v| v > 0.0);
             }
             Self::Cosine { floor, .. } => {
-                found.check("schedule.floor", floor, "at least 0 and at most 1", |v| (0.0..=1.0).contains(&v));
+                found.check("schedule.floor", floor, "at least 0 and at most 1", |v| {
+                    (0.0..=1.0).contains(&v)
+                });
             }
         }
     }
@@ -428,20 +461,33 @@ impl Augmentation {
         }
     }
 
+    /// Arguments that make no sense.
+    pub(crate) fn problems(&self) -> Vec<RecipeProblem> {
+        let mut found = Problems::default();
+        self.check(&mut found);
+        found.0
+    }
+
     fn check(&self, found: &mut Problems) {
         match *self {
             Self::Shift { pixels } => found.check("augment.shift", pixels, "at least 0", |v| v >= 0.0),
             Self::Rotate { degrees } => {
-                found.check("augment.rotate", degrees, "at least 0 and at most 180", |v| (0.0..=180.0).contains(&v));
+                found.check("augment.rotate", degrees, "at least 0 and at most 180", |v| {
+                    (0.0..=180.0).contains(&v)
+                });
             }
             Self::Scale { fraction } => {
-                found.check("augment.scale", fraction, "at least 0 and below 1", |v| (0.0..1.0).contains(&v));
+                found.check("augment.scale", fraction, "at least 0 and below 1", |v| {
+                    (0.0..1.0).contains(&v)
+                });
             }
             Self::Flip => {}
             Self::Noise { std } => found.check("augment.noise", std, "at least 0", |v| v >= 0.0),
             Self::Elastic { alpha, sigma } => {
                 found.check("augment.elastic.alpha", alpha, "at least 0", |v| v >= 0.0);
-                found.check("augment.elastic.sigma", sigma, "above 0 and at most 64", |v| v > 0.0 && v <= 64.0);
+                found.check("augment.elastic.sigma", sigma, "above 0 and at most 64", |v| {
+                    v > 0.0 && v <= 64.0
+                });
             }
         }
     }
@@ -499,12 +545,24 @@ impl Initialization {
     pub fn weight(self, fan_in: usize, fan_out: usize) -> Init {
         let (fan_in, fan_out) = (fan_in.max(1) as f64, fan_out as f64);
         match self {
-            Self::Fan => Init::Uniform { bound: (1.0 / fan_in).sqrt() as f32 },
-            Self::XavierUniform => Init::Uniform { bound: (6.0 / (fan_in + fan_out)).sqrt() as f32 },
-            Self::XavierNormal => Init::Normal { std: (2.0 / (fan_in + fan_out)).sqrt() as f32 },
-            Self::KaimingUniform => Init::Uniform { bound: (6.0 / fan_in).sqrt() as f32 },
-            Self::KaimingNormal => Init::Normal { std: (2.0 / fan_in).sqrt() as f32 },
-            Self::LecunNormal => Init::Normal { std: (1.0 / fan_in).sqrt() as f32 },
+            Self::Fan => Init::Uniform {
+                bound: (1.0 / fan_in).sqrt() as f32,
+            },
+            Self::XavierUniform => Init::Uniform {
+                bound: (6.0 / (fan_in + fan_out)).sqrt() as f32,
+            },
+            Self::XavierNormal => Init::Normal {
+                std: (2.0 / (fan_in + fan_out)).sqrt() as f32,
+            },
+            Self::KaimingUniform => Init::Uniform {
+                bound: (6.0 / fan_in).sqrt() as f32,
+            },
+            Self::KaimingNormal => Init::Normal {
+                std: (2.0 / fan_in).sqrt() as f32,
+            },
+            Self::LecunNormal => Init::Normal {
+                std: (1.0 / fan_in).sqrt() as f32,
+            },
         }
     }
 
@@ -528,23 +586,37 @@ mod tests {
 
     fn recipe() -> TrainRecipe {
         let path = "data/digits".to_owned();
-        TrainRecipe::new(DataSource::Idx { path, fit: Fit::Enlarge, mean: vec![0.13], std: vec![0.31] })
+        TrainRecipe::new(DataSource::Idx {
+            path,
+            fit: Fit::Enlarge,
+            mean: vec![0.13],
+            std: vec![0.31],
+        })
     }
 
     #[test]
     fn json_round_trip() {
         let mut recipe = recipe();
         recipe.augment = vec![Augmentation::Shift { pixels: 2.0 }, Augmentation::Flip];
-        recipe.schedule = Schedule::Cosine { floor: 0.0, warmup: 1.5 };
+        recipe.schedule = Schedule::Cosine {
+            floor: 0.0,
+            warmup: 1.5,
+        };
         recipe.clip_norm = Some(1.0);
         let text = serde_json::to_string(&recipe).unwrap();
         assert_eq!(serde_json::from_str::<TrainRecipe>(&text).unwrap(), recipe);
-        assert!(text.contains(r#""schedule":{"cosine":{"floor":0.0,"warmup":1.5}}"#), "{text}");
+        assert!(
+            text.contains(r#""schedule":{"cosine":{"floor":0.0,"warmup":1.5}}"#),
+            "{text}"
+        );
     }
 
     #[test]
     fn warmup_rises_to_the_base_rate_and_cosine_falls_to_the_floor() {
-        let schedule = Schedule::Cosine { floor: 0.1, warmup: 0.5 };
+        let schedule = Schedule::Cosine {
+            floor: 0.1,
+            warmup: 0.5,
+        };
         let rate = |step| schedule.learning_rate(1.0, step, 8, 4);
         assert_eq!([rate(0), rate(1), rate(2), rate(3)], [0.25, 0.5, 0.75, 1.0]);
         assert_eq!(rate(4), 1.0);
@@ -556,8 +628,14 @@ mod tests {
 
     #[test]
     fn step_schedule_multiplies_every_so_many_epochs() {
-        let schedule = Schedule::Step { every: 2, factor: 0.1, warmup: 0.0 };
-        let rates: Vec<f32> = (0..6).map(|epoch| schedule.learning_rate(1.0, epoch * 10 + 9, 10, 6)).collect();
+        let schedule = Schedule::Step {
+            every: 2,
+            factor: 0.1,
+            warmup: 0.0,
+        };
+        let rates: Vec<f32> = (0..6)
+            .map(|epoch| schedule.learning_rate(1.0, epoch * 10 + 9, 10, 6))
+            .collect();
         for (found, expected) in rates.iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01]) {
             assert!((found - expected).abs() < 1e-6, "{rates:?}");
         }
@@ -569,10 +647,25 @@ mod tests {
         assert_eq!(recipe().problems(), []);
         let mut bad = recipe();
         bad.batch = 0;
-        bad.optimizer = Optimizer::Adam { lr: f32::NAN, beta1: 1.0, beta2: 0.9, epsilon: 0.0, weight_decay: -1.0 };
-        bad.schedule = Schedule::Step { every: 0, factor: 0.0, warmup: 11.0 };
+        bad.optimizer = Optimizer::Adam {
+            lr: f32::NAN,
+            beta1: 1.0,
+            beta2: 0.9,
+            epsilon: 0.0,
+            weight_decay: -1.0,
+        };
+        bad.schedule = Schedule::Step {
+            every: 0,
+            factor: 0.0,
+            warmup: 11.0,
+        };
         bad.augment = vec![Augmentation::Scale { fraction: 1.0 }];
-        bad.data = DataSource::Npy { path: String::new(), fit: Fit::None, mean: vec![], std: vec![0.0] };
+        bad.data = DataSource::Npy {
+            path: String::new(),
+            fit: Fit::None,
+            mean: vec![],
+            std: vec![0.0],
+        };
         let keys: Vec<&str> = bad.problems().iter().map(|problem| problem.key).collect();
         let expected = [
             "data.std",

@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memmap2::Mmap;
 use safetensors::Dtype;
 
 use super::header::{self, Header};
 use super::{Weights, WeightsError, nearest};
+use crate::bind::ParameterSource;
 use crate::element::{ByteOrder, Element};
 use crate::files;
 use crate::tensor::{Data, Shape, Tensor};
@@ -21,7 +23,7 @@ use crate::tensor::{Data, Shape, Tensor};
 #[derive(Debug)]
 pub struct MappedWeights {
     path: PathBuf,
-    map: Mmap,
+    map: Arc<Mmap>,
     entries: BTreeMap<String, Entry>,
     metadata: BTreeMap<String, String>,
 }
@@ -44,7 +46,7 @@ impl MappedWeights {
         let (file, _length) = files::open_regular(path).map_err(io)?;
         // SAFETY: the map is read-only and private to this value, and views borrow from it. What stays out of our
         // hands is another process changing the file in place; see the top of this file.
-        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(io)?);
         let Header { data_start, tensors, metadata } =
             header::parse(&map).map_err(|reason| WeightsError::Malformed { path: path.to_path_buf(), reason })?;
         let entries = tensors.into_iter().map(|(name, info)| {
@@ -101,6 +103,17 @@ impl MappedWeights {
             found: found.clone(),
             expected: shape.clone(),
         })
+    }
+
+    /// A float tensor as a session binds it: left in the file if it is stored as f32, copied otherwise.
+    pub fn parameter_source(&self, name: &str) -> Result<ParameterSource, WeightsError> {
+        let (shape, values) = self.f32(name)?;
+        let entry = &self.entries[name];
+        if entry.dtype == Dtype::F32 && cfg!(target_endian = "little") {
+            return Ok(ParameterSource::Mapped { map: Arc::clone(&self.map), offset: entry.bytes.start });
+        }
+        let tensor = Tensor::from_f32(shape.clone(), values.to_vec()).expect("the header was checked against the data");
+        Ok(ParameterSource::Owned(tensor))
     }
 
     /// Copies every tensor: floats as f32, wide integers as i32, bytes as u8.
@@ -217,6 +230,10 @@ mod tests {
         assert_eq!(mapped.f32("b").unwrap().1, [1.5]);
         assert_eq!(mapped.f32("c").unwrap().1, [1.0, -2.0]);
         assert_eq!(mapped.f32("d").unwrap().1, [0.25]);
+        let ParameterSource::Mapped { map, offset } = mapped.parameter_source("b").unwrap() else { panic!("a copy") };
+        assert_eq!(map[offset..offset + 4], 1.5f32.to_le_bytes());
+        let ParameterSource::Owned(copy) = mapped.parameter_source("c").unwrap() else { panic!("no copy") };
+        assert_eq!(copy.as_f32().unwrap(), [1.0, -2.0]);
         let error = mapped.to_weights().unwrap_err().to_string();
         assert!(error.contains("`f` holds C64, expected bool, u8"), "{error}");
         let header = header.replace("C64", "I64");
