@@ -72,7 +72,10 @@ pub struct Graph {
 impl Graph {
     /// An empty graph of this name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
 
     /// The network's name.
@@ -92,7 +95,12 @@ impl Graph {
         let operator = operator.into();
         let types: Vec<&Type> = inputs.iter().map(|&input| self.ty(input)).collect();
         let ty = operator.infer(&types)?;
-        let id = self.nodes.add_node(Node { operator, name: name.into(), ty, origin });
+        let id = self.nodes.add_node(Node {
+            operator,
+            name: name.into(),
+            ty,
+            origin,
+        });
         for (slot, input) in (0u32..).zip(inputs) {
             self.nodes.add_edge(input.to_petgraph(), id, slot);
         }
@@ -143,8 +151,11 @@ impl Graph {
     /// The nodes that take this node's result, each once, in order of addition.
     #[must_use]
     pub fn users(&self, id: NodeId) -> Vec<NodeId> {
-        let mut users: Vec<NodeId> =
-            self.nodes.neighbors_directed(id.to_petgraph(), Direction::Outgoing).map(NodeId::from_petgraph).collect();
+        let mut users: Vec<NodeId> = self
+            .nodes
+            .neighbors_directed(id.to_petgraph(), Direction::Outgoing)
+            .map(NodeId::from_petgraph)
+            .collect();
         users.sort_unstable();
         users.dedup();
         users
@@ -167,8 +178,11 @@ impl Graph {
         use std::cmp::Reverse;
         use std::collections::{BTreeMap, BinaryHeap};
         let mut missing: BTreeMap<NodeId, usize> = self.ids().map(|id| (id, self.inputs(id).len())).collect();
-        let mut ready: BinaryHeap<Reverse<NodeId>> =
-            missing.iter().filter(|(_, count)| **count == 0).map(|(id, _)| Reverse(*id)).collect();
+        let mut ready: BinaryHeap<Reverse<NodeId>> = missing
+            .iter()
+            .filter(|(_, count)| **count == 0)
+            .map(|(id, _)| Reverse(*id))
+            .collect();
         let mut order = Vec::with_capacity(self.node_count());
         while let Some(Reverse(id)) = ready.pop() {
             order.push(id);
@@ -206,8 +220,15 @@ impl Graph {
     /// # Panics
     /// If `parameter` is no parameter, or the types differ.
     pub fn add_update(&mut self, parameter: NodeId, value: NodeId) {
-        assert!(matches!(self.node(parameter).operator, Operator::Parameter(_)), "only a parameter can be updated");
-        assert_eq!(self.ty(parameter), self.ty(value), "an update keeps the parameter's type");
+        assert!(
+            matches!(self.node(parameter).operator, Operator::Parameter(_)),
+            "only a parameter can be updated"
+        );
+        assert_eq!(
+            self.ty(parameter),
+            self.ty(value),
+            "an update keeps the parameter's type"
+        );
         self.updates.push(Update { parameter, value });
     }
 
@@ -263,23 +284,27 @@ impl Graph {
                 }
             }
         }
-        self.nodes.retain_nodes(|_, index| needed.contains(&NodeId::from_petgraph(index)));
+        self.nodes
+            .retain_nodes(|_, index| needed.contains(&NodeId::from_petgraph(index)));
     }
 
     /// The network's inputs, in order of addition.
     #[must_use]
     pub fn input_nodes(&self) -> Vec<NodeId> {
-        self.ids().filter(|&id| matches!(self.node(id).operator, Operator::Input(_))).collect()
+        self.ids()
+            .filter(|&id| matches!(self.node(id).operator, Operator::Input(_)))
+            .collect()
     }
 
     /// The parameters (weights, statistics, optimizer states), in order of addition.
     #[must_use]
     pub fn parameters(&self) -> Vec<NodeId> {
-        self.ids().filter(|&id| matches!(self.node(id).operator, Operator::Parameter(_))).collect()
+        self.ids()
+            .filter(|&id| matches!(self.node(id).operator, Operator::Parameter(_)))
+            .collect()
     }
 
     /// petgraph's view, for this crate's own traversals and dot export.
-    #[allow(dead_code, reason = "used by the dot export")]
     pub(crate) const fn as_petgraph(&self) -> &StableDiGraph<Node, u32, u32> {
         &self.nodes
     }

@@ -24,24 +24,39 @@ pub struct Type {
 impl Type {
     /// One tensor for every sample.
     pub fn batched(dtype: DType, shape: impl Into<Shape>) -> Self {
-        Self { dtype, shape: shape.into(), batched: true }
+        Self {
+            dtype,
+            shape: shape.into(),
+            batched: true,
+        }
     }
 
     /// One tensor, whatever the batch.
     pub fn fixed(dtype: DType, shape: impl Into<Shape>) -> Self {
-        Self { dtype, shape: shape.into(), batched: false }
+        Self {
+            dtype,
+            shape: shape.into(),
+            batched: false,
+        }
     }
 
     /// The same type with another shape.
     #[must_use]
     pub fn with_shape(&self, shape: impl Into<Shape>) -> Self {
-        Self { shape: shape.into(), ..self.clone() }
+        Self {
+            shape: shape.into(),
+            ..self.clone()
+        }
     }
 
     /// The shape of the host tensor that holds this value for `batch` samples.
     #[must_use]
     pub fn host_shape(&self, batch: usize) -> Shape {
-        if self.batched { self.shape.with_batch(batch) } else { self.shape.clone() }
+        if self.batched {
+            self.shape.with_batch(batch)
+        } else {
+            self.shape.clone()
+        }
     }
 
     /// How many tensors of this shape there are for `batch` samples: `batch` or 1.

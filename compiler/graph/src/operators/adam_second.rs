@@ -29,7 +29,9 @@ impl Rule for AdamSecond {
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
         let [w, g, v] = step::tensors(inputs);
         let (beta, decay) = (f64::from(self.beta2), f64::from(self.weight_decay));
-        host::build(output, batch, |i| beta * v(i) + (1.0 - beta) * (g(i) + decay * w(i)).powi(2))
+        host::build(output, batch, |i| {
+            beta * v(i) + (1.0 - beta) * (g(i) + decay * w(i)).powi(2)
+        })
     }
 
     fn attributes(&self) -> String {

@@ -23,8 +23,11 @@ pub struct AveragePool {
 impl AveragePool {
     /// For every output position of one plane, what its sum is divided by.
     pub(crate) fn divisors(&self, spatial: &[usize]) -> Vec<f64> {
-        let outputs =
-            spatial.iter().enumerate().map(|(axis, &extent)| self.window.output_extent(axis, extent)).product();
+        let outputs = spatial
+            .iter()
+            .enumerate()
+            .map(|(axis, &extent)| self.window.output_extent(axis, extent))
+            .product();
         if self.count_padding {
             return vec![self.window.tap_count() as f64; outputs];
         }
@@ -54,7 +57,8 @@ impl Rule for AveragePool {
         let planes = host::floats(inputs[0]).chunks_exact(spatial.iter().product());
         let mut sums = host::zeros(output, batch);
         for (plane, sums) in planes.zip(sums.chunks_exact_mut(divisors.len())) {
-            self.window.for_each_tap(spatial, |tap| sums[tap.output] += f64::from(plane[tap.input]));
+            self.window
+                .for_each_tap(spatial, |tap| sums[tap.output] += f64::from(plane[tap.input]));
             for (sum, divisor) in sums.iter_mut().zip(&divisors) {
                 *sum /= divisor;
             }
@@ -64,7 +68,11 @@ impl Rule for AveragePool {
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
         let input = graph.ty(site.inputs[0]).shape.clone();
-        let rule = AveragePoolGrad { window: self.window.clone(), count_padding: self.count_padding, input };
+        let rule = AveragePoolGrad {
+            window: self.window.clone(),
+            count_padding: self.count_padding,
+            input,
+        };
         vec![site.when(0, || graph.derive(site.output, rule, &[site.gradient]))]
     }
 

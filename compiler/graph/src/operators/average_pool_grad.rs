@@ -30,7 +30,10 @@ impl Rule for AveragePoolGrad {
 
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
         let spatial = &self.input.extents()[1..];
-        let forward = AveragePool { window: self.window.clone(), count_padding: self.count_padding };
+        let forward = AveragePool {
+            window: self.window.clone(),
+            count_padding: self.count_padding,
+        };
         let divisors = forward.divisors(spatial);
         let planes = host::floats(inputs[0]).chunks_exact(divisors.len());
         let mut sums = host::zeros(output, batch);
@@ -47,6 +50,10 @@ impl Rule for AveragePoolGrad {
     }
 
     fn attributes(&self) -> String {
-        format!("{} input={}", AveragePool::text(&self.window, self.count_padding), self.input)
+        format!(
+            "{} input={}",
+            AveragePool::text(&self.window, self.count_padding),
+            self.input
+        )
     }
 }

@@ -25,7 +25,9 @@ impl Rule for BatchMean {
         let x = host::floats(inputs[0]);
         let count = output.shape.element_count();
         let samples = batch.max(1) as f64;
-        host::build(output, batch, |i| (0..batch).map(|n| f64::from(x[n * count + i])).sum::<f64>() / samples)
+        host::build(output, batch, |i| {
+            (0..batch).map(|n| f64::from(x[n * count + i])).sum::<f64>() / samples
+        })
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {

@@ -37,7 +37,12 @@ impl Rule for BatchNorm {
 
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
         expect::above_zero("epsilon", self.epsilon)?;
-        expect::range("momentum", self.momentum, |v| (0.0..=1.0).contains(&v), "at least 0 and at most 1")?;
+        expect::range(
+            "momentum",
+            self.momentum,
+            |v| (0.0..=1.0).contains(&v),
+            "at least 0 and at most 1",
+        )?;
         let [x, ..] = expect::floats::<5>(inputs)?;
         expect::fixed(inputs, &[1, 2, 3, 4])?;
         expect::per_channel(&x.shape, &inputs[1..])?;
@@ -55,17 +60,31 @@ impl Rule for BatchNorm {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        let &GradientSite { inputs: &[x, gamma, _, mean, variance], output, gradient: dy, .. } = site else {
+        let &GradientSite {
+            inputs: &[x, gamma, _, mean, variance],
+            output,
+            gradient: dy,
+            ..
+        } = site
+        else {
             unreachable!("the shape rule has counted the inputs")
         };
         let epsilon = self.epsilon;
         let by_variance = [x, dy, gamma, mean, variance];
         vec![
-            site.when(0, || graph.derive(output, BatchNormGradInput { epsilon }, &[dy, gamma, variance])),
-            site.when(1, || graph.derive(output, BatchNormGradScale { epsilon }, &[x, dy, mean, variance])),
+            site.when(0, || {
+                graph.derive(output, BatchNormGradInput { epsilon }, &[dy, gamma, variance])
+            }),
+            site.when(1, || {
+                graph.derive(output, BatchNormGradScale { epsilon }, &[x, dy, mean, variance])
+            }),
             site.when(2, || graph.derive(output, ChannelSum {}, &[dy])),
-            site.when(3, || graph.derive(output, BatchNormGradMean { epsilon }, &[dy, gamma, variance])),
-            site.when(4, || graph.derive(output, BatchNormGradVariance { epsilon }, &by_variance)),
+            site.when(3, || {
+                graph.derive(output, BatchNormGradMean { epsilon }, &[dy, gamma, variance])
+            }),
+            site.when(4, || {
+                graph.derive(output, BatchNormGradVariance { epsilon }, &by_variance)
+            }),
         ]
     }
 

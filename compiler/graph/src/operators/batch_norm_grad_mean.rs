@@ -30,8 +30,9 @@ impl Rule for BatchNormGradMean {
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
         let [dy, gamma, variance] = [0, 1, 2].map(|input: usize| host::floats(inputs[input]));
         let channels = Channels::of_host(inputs[0]);
-        let sums =
-            channels.sums(batch, |i, c| -host::product(dy[i], gamma[c]) * inverse_deviation(variance[c], self.epsilon));
+        let sums = channels.sums(batch, |i, c| {
+            -host::product(dy[i], gamma[c]) * inverse_deviation(variance[c], self.epsilon)
+        });
         host::from_sums(output, batch, &sums)
     }
 

@@ -7,14 +7,19 @@ use super::prelude::*;
 pub(crate) fn infer(inputs: &[&Type]) -> Result<Type, ShapeError> {
     let [a, b] = expect::floats(inputs)?;
     expect::same_shape(&a.shape, &b.shape)?;
-    Ok(Type { batched: a.batched || b.batched, ..a.clone() })
+    Ok(Type {
+        batched: a.batched || b.batched,
+        ..a.clone()
+    })
 }
 
 /// `f` of each pair of elements.
 pub(crate) fn evaluate(inputs: &[&Tensor], output: &Type, batch: usize, f: impl Fn(f64, f64) -> f64) -> Tensor {
     let (a, b) = (host::floats(inputs[0]), host::floats(inputs[1]));
     // A fixed tensor has as many elements as one sample: its elements come again for the next.
-    host::build(output, batch, |i| f(f64::from(a[i % a.len()]), f64::from(b[i % b.len()])))
+    host::build(output, batch, |i| {
+        f(f64::from(a[i % a.len()]), f64::from(b[i % b.len()]))
+    })
 }
 
 /// What the gradient of an input becomes: summed over the batch if the input was used for every sample.

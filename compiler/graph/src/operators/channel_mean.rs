@@ -32,7 +32,9 @@ impl Rule for ChannelMean {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        let rule = ChannelMeanGrad { input: graph.ty(site.inputs[0]).shape.clone() };
+        let rule = ChannelMeanGrad {
+            input: graph.ty(site.inputs[0]).shape.clone(),
+        };
         vec![site.when(0, || graph.derive(site.output, rule, &[site.gradient]))]
     }
 

@@ -46,7 +46,9 @@ impl Rule for ChannelVariance {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        let rule = ChannelVarianceGrad { unbiased: self.unbiased };
+        let rule = ChannelVarianceGrad {
+            unbiased: self.unbiased,
+        };
         let inputs = [site.inputs[0], site.inputs[1], site.gradient];
         vec![site.when(0, || graph.derive(site.output, rule, &inputs)), None]
     }
@@ -56,6 +58,10 @@ impl Rule for ChannelVariance {
     }
 
     fn attributes(&self) -> String {
-        if self.unbiased { "unbiased".to_owned() } else { String::new() }
+        if self.unbiased {
+            "unbiased".to_owned()
+        } else {
+            String::new()
+        }
     }
 }

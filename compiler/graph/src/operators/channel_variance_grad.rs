@@ -40,6 +40,10 @@ impl Rule for ChannelVarianceGrad {
     }
 
     fn attributes(&self) -> String {
-        if self.unbiased { "unbiased".to_owned() } else { String::new() }
+        if self.unbiased {
+            "unbiased".to_owned()
+        } else {
+            String::new()
+        }
     }
 }

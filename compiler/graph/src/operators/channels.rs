@@ -12,7 +12,10 @@ pub(crate) struct Channels {
 impl Channels {
     /// Tensors of this shape, channels first.
     pub(crate) fn of(shape: &Shape) -> Self {
-        Self { channels: shape[0], plane: shape.extents()[1..].iter().product() }
+        Self {
+            channels: shape[0],
+            plane: shape.extents()[1..].iter().product(),
+        }
     }
 
     /// The same, of a batched host tensor.

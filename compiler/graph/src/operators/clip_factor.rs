@@ -22,7 +22,10 @@ impl Rule for ClipFactor {
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
         expect::above_zero("limit", self.limit)?;
         let Some(first) = inputs.first() else {
-            return Err(ShapeError::InputCount { expected: "at least 1", found: 0 });
+            return Err(ShapeError::InputCount {
+                expected: "at least 1",
+                found: 0,
+            });
         };
         expect::all_floats(inputs)?;
         step::fixed_scalars(inputs, inputs)?;

@@ -21,7 +21,10 @@ impl Rule for Concat {
 
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
         let Some(first) = inputs.first() else {
-            return Err(ShapeError::InputCount { expected: "at least 1", found: 0 });
+            return Err(ShapeError::InputCount {
+                expected: "at least 1",
+                found: 0,
+            });
         };
         expect::all_floats(inputs)?;
         expect::alike_batched(inputs)?;
@@ -32,7 +35,10 @@ impl Rule for Concat {
             let mut fitting = first.shape.extents().to_vec();
             fitting[self.axis] = extent;
             if fitting != input.shape.extents() {
-                return Err(ShapeError::Mismatch { left: first.shape.clone(), right: input.shape.clone() });
+                return Err(ShapeError::Mismatch {
+                    left: first.shape.clone(),
+                    right: input.shape.clone(),
+                });
             }
             extents[self.axis] = extents[self.axis].saturating_add(extent);
         }
@@ -57,7 +63,11 @@ impl Rule for Concat {
         let mut gradients = Vec::with_capacity(site.inputs.len());
         for (index, &input) in site.inputs.iter().enumerate() {
             let end = start + graph.ty(input).shape[self.axis];
-            let rule = Slice { axis: self.axis, start, end };
+            let rule = Slice {
+                axis: self.axis,
+                start,
+                end,
+            };
             gradients.push(site.when(index, || graph.derive(site.output, rule, &[site.gradient])));
             start = end;
         }

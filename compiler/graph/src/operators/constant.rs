@@ -1,6 +1,6 @@
 //! A value known when the network is compiled.
 
-use netc_runtime::Tensor;
+use netc_runtime::{Data, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ShapeError;
@@ -21,7 +21,10 @@ impl Rule for Constant {
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
         match inputs {
             [] => Ok(Type::fixed(self.value.dtype(), self.value.shape().clone())),
-            _ => Err(ShapeError::InputCount { expected: "no", found: inputs.len() }),
+            _ => Err(ShapeError::InputCount {
+                expected: "no",
+                found: inputs.len(),
+            }),
         }
     }
 
@@ -31,6 +34,16 @@ impl Rule for Constant {
 
     fn gradient(&self, _: &mut Graph, _: &GradientSite<'_>) -> Vec<Option<NodeId>> {
         Vec::new()
+    }
+
+    /// The value, if it is short.
+    fn attributes(&self) -> String {
+        match self.value.data() {
+            Data::F32(values) if values.len() <= 4 => format!("value={values:?}"),
+            Data::I32(values) if values.len() <= 4 => format!("value={values:?}"),
+            Data::U8(values) if values.len() <= 4 => format!("value={values:?}"),
+            _ => String::new(),
+        }
     }
 
     fn cost(&self, _: &[&Type], _: &Type) -> Cost {

@@ -33,7 +33,11 @@ impl Conv {
         let outputs = expect::channels(w)?;
         for (which, channels) in [("input", channels), ("output", outputs)] {
             if channels % self.groups != 0 {
-                return Err(ShapeError::Groups { which, channels, groups: self.groups });
+                return Err(ShapeError::Groups {
+                    which,
+                    channels,
+                    groups: self.groups,
+                });
             }
         }
         let kernel = [&[outputs, channels / self.groups], self.window.kernel.as_slice()].concat();
@@ -78,7 +82,11 @@ impl Conv {
 
     /// `kernel=3x3 stride=1 groups=2`.
     pub(crate) fn text(window: &Window, groups: usize) -> String {
-        let groups = if groups == 1 { String::new() } else { format!(" groups={groups}") };
+        let groups = if groups == 1 {
+            String::new()
+        } else {
+            format!(" groups={groups}")
+        };
         window.attributes() + &groups
     }
 }
@@ -90,7 +98,12 @@ impl Rule for Conv {
         let (x, w, bias) = match inputs {
             [x, w] => (x, w, None),
             [x, w, bias] => (x, w, Some(bias)),
-            _ => return Err(ShapeError::InputCount { expected: "2 or 3", found: inputs.len() }),
+            _ => {
+                return Err(ShapeError::InputCount {
+                    expected: "2 or 3",
+                    found: inputs.len(),
+                });
+            }
         };
         expect::all_floats(inputs)?;
         expect::fixed(inputs, &[1])?;
@@ -119,12 +132,25 @@ impl Rule for Conv {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        let &GradientSite { inputs, output, gradient, .. } = site;
+        let &GradientSite {
+            inputs,
+            output,
+            gradient,
+            ..
+        } = site;
         let (x, w) = (inputs[0], inputs[1]);
         let (window, groups) = (self.window.clone(), self.groups);
         let dx = site.when(0, || {
             let input = graph.ty(x).shape.clone();
-            graph.derive(output, ConvGradInput { window: window.clone(), groups, input }, &[gradient, w])
+            graph.derive(
+                output,
+                ConvGradInput {
+                    window: window.clone(),
+                    groups,
+                    input,
+                },
+                &[gradient, w],
+            )
         });
         let dw = site.when(1, || {
             let kernel = graph.ty(w).shape.clone();

@@ -22,7 +22,10 @@ impl ConvGradInput {
     /// The convolution whose gradient this is.
     #[must_use]
     pub fn forward(&self) -> Conv {
-        Conv { window: self.window.clone(), groups: self.groups }
+        Conv {
+            window: self.window.clone(),
+            groups: self.groups,
+        }
     }
 }
 
@@ -39,9 +42,10 @@ impl Rule for ConvGradInput {
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
         let (dy, w) = (host::floats(inputs[0]), host::floats(inputs[1]));
         let mut sums = host::zeros(output, batch);
-        self.forward().for_each_product(output.samples(batch), &self.input, inputs[1].shape(), |xi, wi, yi| {
-            sums[xi] += host::product(dy[yi], w[wi]);
-        });
+        self.forward()
+            .for_each_product(output.samples(batch), &self.input, inputs[1].shape(), |xi, wi, yi| {
+                sums[xi] += host::product(dy[yi], w[wi]);
+            });
         host::from_sums(output, batch, &sums)
     }
 

@@ -22,7 +22,10 @@ impl ConvGradWeight {
     /// The convolution whose gradient this is.
     #[must_use]
     pub fn forward(&self) -> Conv {
-        Conv { window: self.window.clone(), groups: self.groups }
+        Conv {
+            window: self.window.clone(),
+            groups: self.groups,
+        }
     }
 }
 
@@ -41,9 +44,10 @@ impl Rule for ConvGradWeight {
         let shape = host::sample_shape(inputs[0], self.window.axes() + 1);
         let samples = x.len() / shape.element_count();
         let mut sums = host::zeros(output, batch);
-        self.forward().for_each_product(samples, &shape, &self.kernel, |xi, wi, yi| {
-            sums[wi] += host::product(x[xi], dy[yi]);
-        });
+        self.forward()
+            .for_each_product(samples, &shape, &self.kernel, |xi, wi, yi| {
+                sums[wi] += host::product(x[xi], dy[yi]);
+            });
         host::from_sums(output, batch, &sums)
     }
 

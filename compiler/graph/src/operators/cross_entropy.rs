@@ -44,8 +44,11 @@ impl CrossEntropy {
         let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = logits.iter().map(|logit| (logit - largest).exp()).sum();
         let logs: Vec<f64> = logits.iter().map(|logit| (logit - largest) - sum.ln()).collect();
-        let loss =
-            -logs.iter().enumerate().map(|(class, log)| self.target(class, label, logs.len()) * log).sum::<f64>();
+        let loss = -logs
+            .iter()
+            .enumerate()
+            .map(|(class, log)| self.target(class, label, logs.len()) * log)
+            .sum::<f64>();
         (loss, logs.into_iter().map(f64::exp).collect())
     }
 
@@ -81,7 +84,9 @@ impl Rule for CrossEntropy {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        let rule = CrossEntropyGrad { label_smoothing: self.label_smoothing };
+        let rule = CrossEntropyGrad {
+            label_smoothing: self.label_smoothing,
+        };
         let inputs = [site.inputs[0], site.inputs[1], site.gradient];
         vec![site.when(0, || graph.derive(site.output, rule, &inputs)), None]
     }
@@ -91,6 +96,10 @@ impl Rule for CrossEntropy {
     }
 
     fn attributes(&self) -> String {
-        if self.label_smoothing == 0.0 { String::new() } else { format!("label_smoothing={}", self.label_smoothing) }
+        if self.label_smoothing == 0.0 {
+            String::new()
+        } else {
+            format!("label_smoothing={}", self.label_smoothing)
+        }
     }
 }

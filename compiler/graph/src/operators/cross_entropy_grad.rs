@@ -19,7 +19,9 @@ impl CrossEntropyGrad {
     /// The loss whose gradient this is.
     #[must_use]
     pub const fn forward(&self) -> CrossEntropy {
-        CrossEntropy { label_smoothing: self.label_smoothing }
+        CrossEntropy {
+            label_smoothing: self.label_smoothing,
+        }
     }
 }
 
@@ -36,10 +38,17 @@ impl Rule for CrossEntropyGrad {
     }
 
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
-        let (logits, labels, d) = (host::floats(inputs[0]), host::integers(inputs[1]), host::floats(inputs[2]));
+        let (logits, labels, d) = (
+            host::floats(inputs[0]),
+            host::integers(inputs[1]),
+            host::floats(inputs[2]),
+        );
         let positions = output.shape.element_count() / output.shape[0];
         let mut values = host::zeros(output, batch);
-        for (lane, (index, &label)) in Lanes::new(&output.shape, 0, batch).each().zip(labels.iter().enumerate()) {
+        for (lane, (index, &label)) in Lanes::new(&output.shape, 0, batch)
+            .each()
+            .zip(labels.iter().enumerate())
+        {
             let Ok(label) = usize::try_from(label) else { continue };
             let pixel: Vec<f64> = lane.clone().map(|i| f64::from(logits[i])).collect();
             let sample = index / positions;

@@ -18,7 +18,10 @@ impl Dense {
     /// `[O]`, from `x: [I]` and `w: [O, I]`.
     pub(crate) fn shape(x: &Shape, w: &Shape) -> Result<Shape, ShapeError> {
         let &[inputs] = x.extents() else {
-            return Err(ShapeError::Rank { expected: "a vector [N]", found: x.clone() });
+            return Err(ShapeError::Rank {
+                expected: "a vector [N]",
+                found: x.clone(),
+            });
         };
         let outputs = expect::channels(w)?;
         expect::same_shape(w, &Shape::from([outputs, inputs]))?;
@@ -31,7 +34,11 @@ impl Dense {
         for sample in 0..samples {
             for output in 0..outputs {
                 for input in 0..inputs {
-                    visit(sample * inputs + input, output * inputs + input, sample * outputs + output);
+                    visit(
+                        sample * inputs + input,
+                        output * inputs + input,
+                        sample * outputs + output,
+                    );
                 }
             }
         }
@@ -45,7 +52,12 @@ impl Rule for Dense {
         let (x, w, bias) = match inputs {
             [x, w] => (x, w, None),
             [x, w, bias] => (x, w, Some(bias)),
-            _ => return Err(ShapeError::InputCount { expected: "2 or 3", found: inputs.len() }),
+            _ => {
+                return Err(ShapeError::InputCount {
+                    expected: "2 or 3",
+                    found: inputs.len(),
+                });
+            }
         };
         expect::all_floats(inputs)?;
         expect::fixed(inputs, &[1])?;
@@ -72,7 +84,12 @@ impl Rule for Dense {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        let &GradientSite { inputs, output, gradient, .. } = site;
+        let &GradientSite {
+            inputs,
+            output,
+            gradient,
+            ..
+        } = site;
         let (x, w) = (inputs[0], inputs[1]);
         let mut gradients = vec![
             site.when(0, || graph.derive(output, DenseGradInput {}, &[gradient, w])),

@@ -17,7 +17,10 @@ impl Rule for DenseGradInput {
         let [dy, w] = expect::floats(inputs)?;
         expect::fixed(inputs, &[1])?;
         let &[outputs, inputs] = w.shape.extents() else {
-            return Err(ShapeError::Rank { expected: "a matrix [O, I]", found: w.shape.clone() });
+            return Err(ShapeError::Rank {
+                expected: "a matrix [O, I]",
+                found: w.shape.clone(),
+            });
         };
         expect::same_shape(&dy.shape, &Shape::from([outputs]))?;
         Ok(dy.with_shape([inputs]))

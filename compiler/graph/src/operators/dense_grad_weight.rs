@@ -18,8 +18,14 @@ impl Rule for DenseGradWeight {
         expect::alike_batched(inputs)?;
         match (x.shape.extents(), dy.shape.extents()) {
             (&[inputs], &[outputs]) => Ok(Type::fixed(DType::F32, [outputs, inputs])),
-            (&[_], _) => Err(ShapeError::Rank { expected: "a vector [N]", found: dy.shape.clone() }),
-            _ => Err(ShapeError::Rank { expected: "a vector [N]", found: x.shape.clone() }),
+            (&[_], _) => Err(ShapeError::Rank {
+                expected: "a vector [N]",
+                found: dy.shape.clone(),
+            }),
+            _ => Err(ShapeError::Rank {
+                expected: "a vector [N]",
+                found: x.shape.clone(),
+            }),
         }
     }
 

@@ -10,7 +10,10 @@ use crate::types::Type;
 /// Exactly `N` inputs.
 pub(crate) fn count<'a, const N: usize>(inputs: &[&'a Type]) -> Result<[&'a Type; N], ShapeError> {
     const WORDS: [&str; 7] = ["none", "1", "2", "3", "4", "5", "6"];
-    inputs.try_into().map_err(|_| ShapeError::InputCount { expected: WORDS[N], found: inputs.len() })
+    inputs.try_into().map_err(|_| ShapeError::InputCount {
+        expected: WORDS[N],
+        found: inputs.len(),
+    })
 }
 
 /// Exactly `N` inputs, all f32.
@@ -27,7 +30,14 @@ pub(crate) fn all_floats(inputs: &[&Type]) -> Result<(), ShapeError> {
 
 /// An input of this element type.
 pub(crate) fn dtype(ty: &Type, expected: DType) -> Result<(), ShapeError> {
-    if ty.dtype == expected { Ok(()) } else { Err(ShapeError::DType { expected, found: ty.dtype }) }
+    if ty.dtype == expected {
+        Ok(())
+    } else {
+        Err(ShapeError::DType {
+            expected,
+            found: ty.dtype,
+        })
+    }
 }
 
 /// The inputs of these indices have one tensor per sample.
@@ -55,39 +65,64 @@ fn batch(inputs: &[&Type], which: &[usize], expected: bool) -> Result<(), ShapeE
 
 /// Equal shapes.
 pub(crate) fn same_shape(left: &Shape, right: &Shape) -> Result<(), ShapeError> {
-    if left == right { Ok(()) } else { Err(ShapeError::Mismatch { left: left.clone(), right: right.clone() }) }
+    if left == right {
+        Ok(())
+    } else {
+        Err(ShapeError::Mismatch {
+            left: left.clone(),
+            right: right.clone(),
+        })
+    }
 }
 
 /// Channels first, anything after: the number of channels.
 pub(crate) fn channels(shape: &Shape) -> Result<usize, ShapeError> {
     match shape.extents() {
         [channels, ..] => Ok(*channels),
-        [] => Err(ShapeError::Rank { expected: "channels first: [C, ...]", found: shape.clone() }),
+        [] => Err(ShapeError::Rank {
+            expected: "channels first: [C, ...]",
+            found: shape.clone(),
+        }),
     }
 }
 
 /// Each of these has one number for each of the channels of `shape`.
 pub(crate) fn per_channel(shape: &Shape, vectors: &[&Type]) -> Result<(), ShapeError> {
     let expected = Shape::from([channels(shape)?]);
-    vectors.iter().try_for_each(|vector| same_shape(&vector.shape, &expected))
+    vectors
+        .iter()
+        .try_for_each(|vector| same_shape(&vector.shape, &expected))
 }
 
 /// `[C, L]` or `[C, H, W]`: the channels and the spatial extents.
 pub(crate) fn spatial(shape: &Shape) -> Result<(usize, &[usize]), ShapeError> {
     match shape.extents() {
         [channels, spatial @ ..] if matches!(spatial.len(), 1 | 2) => Ok((*channels, spatial)),
-        _ => Err(ShapeError::Rank { expected: "[C, L] or [C, H, W]", found: shape.clone() }),
+        _ => Err(ShapeError::Rank {
+            expected: "[C, L] or [C, H, W]",
+            found: shape.clone(),
+        }),
     }
 }
 
 /// A single number.
 pub(crate) fn scalar(shape: &Shape) -> Result<(), ShapeError> {
-    if shape.rank() == 0 { Ok(()) } else { Err(ShapeError::Rank { expected: "a scalar", found: shape.clone() }) }
+    if shape.rank() == 0 {
+        Ok(())
+    } else {
+        Err(ShapeError::Rank {
+            expected: "a scalar",
+            found: shape.clone(),
+        })
+    }
 }
 
 /// An axis that the shape has: its extent.
 pub(crate) fn axis(axis: usize, shape: &Shape) -> Result<usize, ShapeError> {
-    shape.extents().get(axis).copied().ok_or(ShapeError::Axis { axis, rank: shape.rank() })
+    shape.extents().get(axis).copied().ok_or(ShapeError::Axis {
+        axis,
+        rank: shape.rank(),
+    })
 }
 
 /// A finite attribute for which `holds`; `expected` says so in words.
@@ -97,7 +132,11 @@ pub(crate) fn range(
     holds: impl Fn(f32) -> bool,
     expected: &'static str,
 ) -> Result<(), ShapeError> {
-    if value.is_finite() && holds(value) { Ok(()) } else { Err(ShapeError::Range { attribute, expected }) }
+    if value.is_finite() && holds(value) {
+        Ok(())
+    } else {
+        Err(ShapeError::Range { attribute, expected })
+    }
 }
 
 /// A share: at least 0 and below 1.

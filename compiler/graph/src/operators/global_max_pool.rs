@@ -16,7 +16,10 @@ pub struct GlobalMaxPool {}
 impl GlobalMaxPool {
     /// Where the first of the largest values of one plane is.
     pub(crate) fn winner(plane: &[f32]) -> usize {
-        (1..plane.len()).fold(0, |best, index| if beats(plane[index], plane[best]) { index } else { best })
+        (1..plane.len()).fold(
+            0,
+            |best, index| if beats(plane[index], plane[best]) { index } else { best },
+        )
     }
 }
 
@@ -40,7 +43,9 @@ impl Rule for GlobalMaxPool {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        vec![site.when(0, || graph.derive(site.output, GlobalMaxPoolGrad {}, &[site.inputs[0], site.gradient]))]
+        vec![site.when(0, || {
+            graph.derive(site.output, GlobalMaxPoolGrad {}, &[site.inputs[0], site.gradient])
+        })]
     }
 
     fn cost(&self, inputs: &[&Type], _: &Type) -> Cost {

@@ -21,7 +21,10 @@ impl Rule for Input {
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
         match inputs {
             [] => Ok(self.ty.clone()),
-            _ => Err(ShapeError::InputCount { expected: "no", found: inputs.len() }),
+            _ => Err(ShapeError::InputCount {
+                expected: "no",
+                found: inputs.len(),
+            }),
         }
     }
 

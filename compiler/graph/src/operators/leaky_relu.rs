@@ -26,12 +26,22 @@ impl Rule for LeakyRelu {
 
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
         let x = host::floats(inputs[0]);
-        host::build(output, batch, |i| if x[i] > 0.0 { f64::from(x[i]) } else { host::product(x[i], self.slope) })
+        host::build(output, batch, |i| {
+            if x[i] > 0.0 {
+                f64::from(x[i])
+            } else {
+                host::product(x[i], self.slope)
+            }
+        })
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
         vec![site.when(0, || {
-            graph.derive(site.output, LeakyReluGrad { slope: self.slope }, &[site.inputs[0], site.gradient])
+            graph.derive(
+                site.output,
+                LeakyReluGrad { slope: self.slope },
+                &[site.inputs[0], site.gradient],
+            )
         })]
     }
 

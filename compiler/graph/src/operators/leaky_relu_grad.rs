@@ -26,7 +26,13 @@ impl Rule for LeakyReluGrad {
 
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
         let (x, dy) = (host::floats(inputs[0]), host::floats(inputs[1]));
-        host::build(output, batch, |i| if x[i] > 0.0 { f64::from(dy[i]) } else { host::product(dy[i], self.slope) })
+        host::build(output, batch, |i| {
+            if x[i] > 0.0 {
+                f64::from(dy[i])
+            } else {
+                host::product(dy[i], self.slope)
+            }
+        })
     }
 
     fn attributes(&self) -> String {

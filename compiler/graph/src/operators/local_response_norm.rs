@@ -83,6 +83,9 @@ impl Rule for LocalResponseNorm {
     }
 
     fn attributes(&self) -> String {
-        format!("size={} alpha={} beta={} k={}", self.size, self.alpha, self.beta, self.k)
+        format!(
+            "size={} alpha={} beta={} k={}",
+            self.size, self.alpha, self.beta, self.k
+        )
     }
 }

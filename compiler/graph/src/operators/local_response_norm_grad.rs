@@ -25,7 +25,12 @@ impl LocalResponseNormGrad {
     /// The normalization whose gradient this is.
     #[must_use]
     pub const fn forward(&self) -> LocalResponseNorm {
-        LocalResponseNorm { size: self.size, alpha: self.alpha, beta: self.beta, k: self.k }
+        LocalResponseNorm {
+            size: self.size,
+            alpha: self.alpha,
+            beta: self.beta,
+            k: self.k,
+        }
     }
 }
 

@@ -19,8 +19,11 @@ pub struct MaxPool {
 impl MaxPool {
     /// For every output position of one plane, the input position whose value it takes.
     pub(crate) fn winners(&self, spatial: &[usize], plane: &[f32]) -> Vec<usize> {
-        let outputs =
-            spatial.iter().enumerate().map(|(axis, &extent)| self.window.output_extent(axis, extent)).product();
+        let outputs = spatial
+            .iter()
+            .enumerate()
+            .map(|(axis, &extent)| self.window.output_extent(axis, extent))
+            .product();
         let mut winners: Vec<Option<usize>> = vec![None; outputs];
         self.window.for_each_tap(spatial, |tap| {
             let winner = &mut winners[tap.output];
@@ -28,7 +31,10 @@ impl MaxPool {
                 *winner = Some(tap.input);
             }
         });
-        winners.into_iter().map(|winner| winner.expect("the shape rule refuses windows that see no input")).collect()
+        winners
+            .into_iter()
+            .map(|winner| winner.expect("the shape rule refuses windows that see no input"))
+            .collect()
     }
 }
 
@@ -54,7 +60,9 @@ impl Rule for MaxPool {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        let rule = MaxPoolGrad { window: self.window.clone() };
+        let rule = MaxPoolGrad {
+            window: self.window.clone(),
+        };
         vec![site.when(0, || graph.derive(site.output, rule, &[site.inputs[0], site.gradient]))]
     }
 
@@ -70,5 +78,7 @@ impl Rule for MaxPool {
 /// `[C, *S']` of pooling `[C, *S]`.
 pub(crate) fn pooled_shape(window: &Window, x: &Shape) -> Result<Shape, ShapeError> {
     let (channels, spatial) = expect::spatial(x)?;
-    Ok(Shape::new([&[channels], window.pooled_extents(spatial)?.as_slice()].concat()))
+    Ok(Shape::new(
+        [&[channels], window.pooled_extents(spatial)?.as_slice()].concat(),
+    ))
 }

@@ -27,7 +27,9 @@ impl Rule for MaxPoolGrad {
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
         let (x, dy) = (host::floats(inputs[0]), host::floats(inputs[1]));
         let spatial = &output.shape.extents()[1..];
-        let forward = MaxPool { window: self.window.clone() };
+        let forward = MaxPool {
+            window: self.window.clone(),
+        };
         let mut sums = host::zeros(output, batch);
         let area: usize = spatial.iter().product();
         let mut gradients = dy.iter();

@@ -17,7 +17,12 @@ impl Rule for MovingAverage {
     const NAME: &'static str = "moving_average";
 
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
-        expect::range("momentum", self.momentum, |v| (0.0..=1.0).contains(&v), "at least 0 and at most 1")?;
+        expect::range(
+            "momentum",
+            self.momentum,
+            |v| (0.0..=1.0).contains(&v),
+            "at least 0 and at most 1",
+        )?;
         expect::floats::<2>(inputs)?;
         step::infer(inputs)
     }

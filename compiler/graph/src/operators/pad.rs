@@ -35,7 +35,10 @@ impl Rule for Pad {
         let lanes = Lanes::new(&output.shape, self.axis, output.samples(batch));
         let kept = lanes.block() - (self.before + self.after) * lanes.inner;
         let mut values = vec![0.0; lanes.outer * lanes.block()];
-        for (block, x) in values.chunks_exact_mut(lanes.block()).zip(host::floats(inputs[0]).chunks_exact(kept)) {
+        for (block, x) in values
+            .chunks_exact_mut(lanes.block())
+            .zip(host::floats(inputs[0]).chunks_exact(kept))
+        {
             block[self.before * lanes.inner..][..kept].copy_from_slice(x);
         }
         host::store(output, batch, values)
@@ -43,7 +46,11 @@ impl Rule for Pad {
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
         let extent = graph.ty(site.inputs[0]).shape[self.axis];
-        let rule = Slice { axis: self.axis, start: self.before, end: self.before + extent };
+        let rule = Slice {
+            axis: self.axis,
+            start: self.before,
+            end: self.before + extent,
+        };
         vec![site.when(0, || graph.derive(site.output, rule, &[site.gradient]))]
     }
 

@@ -47,7 +47,10 @@ impl Rule for Parameter {
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
         match inputs {
             [] => Ok(Type::fixed(DType::F32, self.shape.clone())),
-            _ => Err(ShapeError::InputCount { expected: "no", found: inputs.len() }),
+            _ => Err(ShapeError::InputCount {
+                expected: "no",
+                found: inputs.len(),
+            }),
         }
     }
 

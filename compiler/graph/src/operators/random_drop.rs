@@ -49,7 +49,11 @@ impl Rule for RandomDrop {
         let key = dropout_bits(key.cast_unsigned(), self.salt);
         let threshold = dropout_threshold(self.rate);
         host::build(output, batch, |i| {
-            if dropout_bits(key, i as u32) < threshold { 0.0 } else { host::product(x[i], self.kept_scale()) }
+            if dropout_bits(key, i as u32) < threshold {
+                0.0
+            } else {
+                host::product(x[i], self.kept_scale())
+            }
         })
     }
 

@@ -26,6 +26,8 @@ impl Rule for Relu {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        vec![site.when(0, || graph.derive(site.output, ReluGrad {}, &[site.output, site.gradient]))]
+        vec![site.when(0, || {
+            graph.derive(site.output, ReluGrad {}, &[site.output, site.gradient])
+        })]
     }
 }

@@ -20,7 +20,10 @@ impl Rule for Reshape {
         let [x] = expect::floats(inputs)?;
         let from = x.shape.element_count();
         if from != self.shape.element_count() {
-            return Err(ShapeError::ElementCount { from, to: self.shape.clone() });
+            return Err(ShapeError::ElementCount {
+                from,
+                to: self.shape.clone(),
+            });
         }
         Ok(x.with_shape(self.shape.clone()))
     }

@@ -25,7 +25,11 @@ impl Rule for ScaleShift {
     }
 
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
-        let (x, scale, shift) = (host::floats(inputs[0]), host::floats(inputs[1]), host::floats(inputs[2]));
+        let (x, scale, shift) = (
+            host::floats(inputs[0]),
+            host::floats(inputs[1]),
+            host::floats(inputs[2]),
+        );
         let channels = Channels::of(&output.shape);
         host::build(output, batch, |i| {
             let channel = channels.channel(i);
@@ -34,7 +38,12 @@ impl Rule for ScaleShift {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        let &GradientSite { inputs, output, gradient, .. } = site;
+        let &GradientSite {
+            inputs,
+            output,
+            gradient,
+            ..
+        } = site;
         vec![
             site.when(0, || graph.derive(output, ChannelScale {}, &[gradient, inputs[1]])),
             site.when(1, || graph.derive(output, ChannelDot {}, &[inputs[0], gradient])),

@@ -30,7 +30,12 @@ impl Rule for SgdStep {
         let (tensors, rate) = match inputs.len() {
             3 => (&inputs[..2], inputs[2]),
             4 => (&inputs[..3], inputs[3]),
-            found => return Err(ShapeError::InputCount { expected: "3 or 4", found }),
+            found => {
+                return Err(ShapeError::InputCount {
+                    expected: "3 or 4",
+                    found,
+                });
+            }
         };
         step::fixed_scalars(inputs, &[rate])?;
         step::infer(tensors)
@@ -44,7 +49,13 @@ impl Rule for SgdStep {
         match inputs {
             [_, _, velocity, _] => {
                 let [v] = step::tensors(&[*velocity]);
-                let direction = |i| if self.nesterov { decayed(i) + momentum * v(i) } else { v(i) };
+                let direction = |i| {
+                    if self.nesterov {
+                        decayed(i) + momentum * v(i)
+                    } else {
+                        v(i)
+                    }
+                };
                 host::build(output, batch, |i| w(i) - rate * direction(i))
             }
             _ => host::build(output, batch, |i| w(i) - rate * decayed(i)),
@@ -52,6 +63,9 @@ impl Rule for SgdStep {
     }
 
     fn attributes(&self) -> String {
-        format!("momentum={} nesterov={} weight_decay={}", self.momentum, self.nesterov, self.weight_decay)
+        format!(
+            "momentum={} nesterov={} weight_decay={}",
+            self.momentum, self.nesterov, self.weight_decay
+        )
     }
 }

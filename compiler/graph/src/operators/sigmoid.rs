@@ -25,6 +25,8 @@ impl Rule for Sigmoid {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        vec![site.when(0, || graph.derive(site.output, SigmoidGrad {}, &[site.output, site.gradient]))]
+        vec![site.when(0, || {
+            graph.derive(site.output, SigmoidGrad {}, &[site.output, site.gradient])
+        })]
     }
 }

@@ -26,7 +26,11 @@ impl Rule for Slice {
         let [x] = expect::floats(inputs)?;
         let extent = expect::axis(self.axis, &x.shape)?;
         if self.start >= self.end || self.end > extent {
-            return Err(ShapeError::Slice { start: self.start, end: self.end, extent });
+            return Err(ShapeError::Slice {
+                start: self.start,
+                end: self.end,
+                extent,
+            });
         }
         let mut extents = x.shape.extents().to_vec();
         extents[self.axis] = self.end - self.start;
@@ -46,7 +50,11 @@ impl Rule for Slice {
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
         let extent = graph.ty(site.inputs[0]).shape[self.axis];
-        let rule = Pad { axis: self.axis, before: self.start, after: extent - self.end };
+        let rule = Pad {
+            axis: self.axis,
+            before: self.start,
+            after: extent - self.end,
+        };
         vec![site.when(0, || graph.derive(site.output, rule, &[site.gradient]))]
     }
 

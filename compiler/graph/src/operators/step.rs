@@ -6,7 +6,9 @@ use super::prelude::*;
 pub(crate) fn infer(inputs: &[&Type]) -> Result<Type, ShapeError> {
     let which: Vec<usize> = (0..inputs.len()).collect();
     expect::fixed(inputs, &which)?;
-    inputs[1..].iter().try_for_each(|ty| expect::same_shape(&inputs[0].shape, &ty.shape))?;
+    inputs[1..]
+        .iter()
+        .try_for_each(|ty| expect::same_shape(&inputs[0].shape, &ty.shape))?;
     Ok(inputs[0].clone())
 }
 

@@ -24,6 +24,8 @@ impl Rule for Tanh {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        vec![site.when(0, || graph.derive(site.output, TanhGrad {}, &[site.output, site.gradient]))]
+        vec![site.when(0, || {
+            graph.derive(site.output, TanhGrad {}, &[site.output, site.gradient])
+        })]
     }
 }

@@ -36,12 +36,19 @@ impl Upsample {
         let (channels, spatial) = expect::spatial(x)?;
         if self.factor.len() != spatial.len() {
             let (expected, found) = (spatial.len(), self.factor.len());
-            return Err(ShapeError::AxisCount { attribute: "factor", expected, found });
+            return Err(ShapeError::AxisCount {
+                attribute: "factor",
+                expected,
+                found,
+            });
         }
         if self.factor.contains(&0) {
             return Err(ShapeError::Zero { attribute: "factor" });
         }
-        let extents = spatial.iter().zip(&self.factor).map(|(extent, factor)| extent.saturating_mul(*factor));
+        let extents = spatial
+            .iter()
+            .zip(&self.factor)
+            .map(|(extent, factor)| extent.saturating_mul(*factor));
         Ok(Shape::new(std::iter::once(channels).chain(extents).collect::<Vec<_>>()))
     }
 
@@ -49,7 +56,9 @@ impl Upsample {
         let factor = self.factor[axis];
         let outputs = 0..extent * factor;
         match self.mode {
-            UpsampleMode::Nearest => outputs.map(|output| [(output / factor, 1.0), (output / factor, 0.0)]).collect(),
+            UpsampleMode::Nearest => outputs
+                .map(|output| [(output / factor, 1.0), (output / factor, 0.0)])
+                .collect(),
             UpsampleMode::Bilinear => outputs
                 .map(|output| {
                     let center = ((output as f64 + 0.5) / factor as f64 - 0.5).max(0.0);
@@ -101,7 +110,11 @@ impl Rule for Upsample {
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
         let input = graph.ty(site.inputs[0]).shape.clone();
-        let rule = UpsampleGrad { factor: self.factor.clone(), mode: self.mode, input };
+        let rule = UpsampleGrad {
+            factor: self.factor.clone(),
+            mode: self.mode,
+            input,
+        };
         vec![site.when(0, || graph.derive(site.output, rule, &[site.gradient]))]
     }
 

@@ -21,7 +21,10 @@ impl UpsampleGrad {
     /// The operator whose gradient this is.
     #[must_use]
     pub fn forward(&self) -> Upsample {
-        Upsample { factor: self.factor.clone(), mode: self.mode }
+        Upsample {
+            factor: self.factor.clone(),
+            mode: self.mode,
+        }
     }
 }
 
@@ -39,8 +42,12 @@ impl Rule for UpsampleGrad {
         let area: usize = spatial.iter().product();
         let enlarged = area * self.factor.iter().product::<usize>();
         let mut sums = host::zeros(output, batch);
-        for (dy, sums) in host::floats(inputs[0]).chunks_exact(enlarged).zip(sums.chunks_exact_mut(area)) {
-            self.forward().for_each_source(spatial, |to, from, weight| sums[from] += weight * f64::from(dy[to]));
+        for (dy, sums) in host::floats(inputs[0])
+            .chunks_exact(enlarged)
+            .zip(sums.chunks_exact_mut(area))
+        {
+            self.forward()
+                .for_each_source(spatial, |to, from, weight| sums[from] += weight * f64::from(dy[to]));
         }
         host::from_sums(output, batch, &sums)
     }

@@ -51,26 +51,40 @@ impl Window {
     /// The same window with another stride.
     #[must_use]
     pub fn with_stride(self, stride: impl Into<Vec<usize>>) -> Self {
-        Self { stride: stride.into(), ..self }
+        Self {
+            stride: stride.into(),
+            ..self
+        }
     }
 
     /// The same window with another dilation.
     #[must_use]
     pub fn with_dilation(self, dilation: impl Into<Vec<usize>>) -> Self {
-        Self { dilation: dilation.into(), ..self }
+        Self {
+            dilation: dilation.into(),
+            ..self
+        }
     }
 
     /// The same window with this padding on both sides.
     #[must_use]
     pub fn with_padding(self, padding: impl Into<Vec<usize>>) -> Self {
         let padding = padding.into();
-        Self { pad_before: padding.clone(), pad_after: padding, ..self }
+        Self {
+            pad_before: padding.clone(),
+            pad_after: padding,
+            ..self
+        }
     }
 
     /// The same window with different paddings before and after.
     #[must_use]
     pub fn with_paddings(self, before: impl Into<Vec<usize>>, after: impl Into<Vec<usize>>) -> Self {
-        Self { pad_before: before.into(), pad_after: after.into(), ..self }
+        Self {
+            pad_before: before.into(),
+            pad_after: after.into(),
+            ..self
+        }
     }
 
     /// Number of spatial axes.
@@ -105,7 +119,11 @@ impl Window {
     /// smaller than the window, or the padding is as wide as the window.
     pub fn output_extents(&self, input: &[usize]) -> Result<Vec<usize>, ShapeError> {
         self.check_attributes(input.len())?;
-        input.iter().enumerate().map(|(axis, &extent)| self.check_axis(axis, extent)).collect()
+        input
+            .iter()
+            .enumerate()
+            .map(|(axis, &extent)| self.check_axis(axis, extent))
+            .collect()
     }
 
     /// For poolings with padding: additionally refuses dilations so wide that a window may see no input at all.
@@ -115,7 +133,11 @@ impl Window {
             let padded = self.pad_before[axis] + self.pad_after[axis] > 0;
             // Taps are `dilation` apart, so an input at least that long cannot fall between two of them.
             if padded && self.kernel[axis] > 1 && extent < self.dilation[axis] {
-                return Err(ShapeError::DilationTooWide { axis, extent, dilation: self.dilation[axis] });
+                return Err(ShapeError::DilationTooWide {
+                    axis,
+                    extent,
+                    dilation: self.dilation[axis],
+                });
             }
         }
         Ok(output)
@@ -131,14 +153,21 @@ impl Window {
         ];
         for (attribute, numbers, least) in lists {
             if numbers.len() != axes {
-                return Err(ShapeError::AxisCount { attribute, expected: axes, found: numbers.len() });
+                return Err(ShapeError::AxisCount {
+                    attribute,
+                    expected: axes,
+                    found: numbers.len(),
+                });
             }
             if numbers.iter().any(|&number| number < least) {
                 return Err(ShapeError::Zero { attribute });
             }
             // So that no sum or product below can overflow.
             if numbers.iter().any(|&number| number > ELEMENT_LIMIT) {
-                return Err(ShapeError::Range { attribute, expected: "at most 2147483648" });
+                return Err(ShapeError::Range {
+                    attribute,
+                    expected: "at most 2147483648",
+                });
             }
         }
         Ok(())
@@ -146,15 +175,27 @@ impl Window {
 
     fn check_axis(&self, axis: usize, extent: usize) -> Result<usize, ShapeError> {
         if extent > ELEMENT_LIMIT {
-            return Err(ShapeError::TooLarge { shape: Shape::from([extent]), limit: ELEMENT_LIMIT });
+            return Err(ShapeError::TooLarge {
+                shape: Shape::from([extent]),
+                limit: ELEMENT_LIMIT,
+            });
         }
         let window = self.extent(axis);
         let (before, after) = (self.pad_before[axis], self.pad_after[axis]);
         if extent + before + after < window {
-            return Err(ShapeError::Window { axis, extent, padding: before + after, window });
+            return Err(ShapeError::Window {
+                axis,
+                extent,
+                padding: before + after,
+                window,
+            });
         }
         if before.max(after) >= window {
-            return Err(ShapeError::PaddingTooWide { axis, padding: before.max(after), window });
+            return Err(ShapeError::PaddingTooWide {
+                axis,
+                padding: before.max(after),
+                window,
+            });
         }
         Ok(self.output_extent(axis, extent))
     }
@@ -182,10 +223,18 @@ impl Window {
     /// dilation not at all.
     #[must_use]
     pub fn attributes(&self) -> String {
-        let mut text = format!("kernel={} stride={}", Shape::new(self.kernel.clone()), per_axis(&self.stride));
+        let mut text = format!(
+            "kernel={} stride={}",
+            Shape::new(self.kernel.clone()),
+            per_axis(&self.stride)
+        );
         let is = |numbers: &[usize], number| numbers.iter().all(|&each| each == number);
         if self.pad_before != self.pad_after {
-            text += &format!(" pad_before={} pad_after={}", per_axis(&self.pad_before), per_axis(&self.pad_after));
+            text += &format!(
+                " pad_before={} pad_after={}",
+                per_axis(&self.pad_before),
+                per_axis(&self.pad_after)
+            );
         } else if !is(&self.pad_before, 0) {
             text += &format!(" pad={}", per_axis(&self.pad_before));
         }
@@ -217,7 +266,14 @@ struct Track {
 
 impl Track {
     /// The missing row axis of one-dimensional data.
-    const SINGLE: Self = Self { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, pad: 0 };
+    const SINGLE: Self = Self {
+        input: 1,
+        output: 1,
+        kernel: 1,
+        stride: 1,
+        dilation: 1,
+        pad: 0,
+    };
 
     fn new(window: &Window, axis: usize, input: usize) -> Self {
         Self {
@@ -277,7 +333,13 @@ mod tests {
     #[test]
     fn text_leaves_out_defaults() {
         assert_eq!(Window::new([5, 5]).attributes(), "kernel=5x5 stride=1");
-        let window = Window::new([3, 5]).with_stride([1, 2]).with_paddings([1, 2], [1, 1]).with_dilation([2, 2]);
-        assert_eq!(window.attributes(), "kernel=3x5 stride=1x2 pad_before=1x2 pad_after=1 dilation=2");
+        let window = Window::new([3, 5])
+            .with_stride([1, 2])
+            .with_paddings([1, 2], [1, 1])
+            .with_dilation([2, 2]);
+        assert_eq!(
+            window.attributes(),
+            "kernel=3x5 stride=1x2 pad_before=1x2 pad_after=1 dilation=2"
+        );
     }
 }
