@@ -52,7 +52,9 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn has_hole(&self, span: Span) -> bool {
-        self.holes.iter().any(|hole| span.start <= hole.start && hole.end <= span.end)
+        self.holes
+            .iter()
+            .any(|hole| span.start <= hole.start && hole.end <= span.end)
     }
 
     fn push(&mut self, diagnostic: Diagnostic) {
@@ -60,7 +62,10 @@ impl Check<'_> {
     }
 
     fn parameters(&mut self, parameters: &[Parameter]) {
-        parameters.iter().filter_map(|each| each.default.as_ref()).for_each(|value| self.value(value));
+        parameters
+            .iter()
+            .filter_map(|each| each.default.as_ref())
+            .for_each(|value| self.value(value));
     }
 
     fn body(&mut self, body: &Body, place: Place) {
@@ -72,7 +77,10 @@ impl Check<'_> {
             let before = index.checked_sub(1).map(|before| &body.statements[before]);
             let after = body.statements.get(index + 1);
             if !has_hole && self.is_on_line_of(before, statement) {
-                self.push(same_line(statement));
+                let both = before.map_or(statement.span(), Statement::span).to(statement.span());
+                if !self.report.covers(&(both.start as usize..both.end as usize)) {
+                    self.push(same_line(statement));
+                }
                 continue;
             }
             match statement {
@@ -92,8 +100,10 @@ impl Check<'_> {
                 }
                 Statement::Let(it) => self.value(&it.value),
                 Statement::Pipeline(value) => {
-                    let follows = after.filter(|_| !has_hole).map(|after| (value, after));
-                    self.pipeline_statement(value, place, after.is_none(), follows.and_then(missing_pipe), has_hole);
+                    let broken = after
+                        .filter(|_| !has_hole)
+                        .and_then(|after| missing_pipe(value, after, body));
+                    self.pipeline_statement(value, place, after.is_none(), broken, has_hole);
                 }
             }
         }
@@ -104,10 +114,27 @@ impl Check<'_> {
     }
 
     /// A pipeline statement; `broken` is the message for a `|>` that seems to be missing after it.
-    fn pipeline_statement(&mut self, value: &Expr, place: Place, is_last: bool, broken: Option<Diagnostic>, has_hole: bool) {
+    fn pipeline_statement(
+        &mut self,
+        value: &Expr,
+        place: Place,
+        is_last: bool,
+        broken: Option<Diagnostic>,
+        has_hole: bool,
+    ) {
         let (head, stages) = value.as_pipeline();
-        let ends_in_output = matches!(stages.last(), Some(Stage { kind: StageKind::Output(_), .. }));
-        let allowed = if place == Place::Net { stages.len().checked_sub(1) } else { None };
+        let ends_in_output = matches!(
+            stages.last(),
+            Some(Stage {
+                kind: StageKind::Output(_),
+                ..
+            })
+        );
+        let allowed = if place == Place::Net {
+            stages.len().checked_sub(1)
+        } else {
+            None
+        };
         if matches!(value.kind, ExprKind::Pipeline(_)) {
             self.value(head);
             self.stages(stages, allowed);
@@ -157,9 +184,13 @@ impl Check<'_> {
 
     fn arguments(&mut self, arguments: &[Argument]) {
         arguments.iter().for_each(|argument| self.value(&argument.value));
-        let first_named = arguments.iter().find_map(|argument| argument.name.as_ref().map(|name| (name, argument.span)));
+        let first_named = arguments
+            .iter()
+            .find_map(|argument| argument.name.as_ref().map(|name| (name, argument.span)));
         let named_before = arguments.iter().skip_while(|argument| argument.name.is_none());
-        if let (Some((name, named_at)), Some(late)) = (first_named, named_before.into_iter().find(|each| each.name.is_none())) {
+        if let (Some((name, named_at)), Some(late)) =
+            (first_named, named_before.into_iter().find(|each| each.name.is_none()))
+        {
             let diagnostic = Diagnostic::error("E0114", "arguments without a name come first")
                 .at(late.span, "has no name, and comes after one that has")
                 .also(named_at, format!("`{}` is given by name", name.text))
@@ -186,10 +217,19 @@ fn same_line(statement: &Statement) -> Diagnostic {
 }
 
 /// `image` on one line and `conv(…) |> …` on the next.
-fn missing_pipe((value, after): (&Expr, &Statement)) -> Option<Diagnostic> {
+fn missing_pipe(value: &Expr, after: &Statement, body: &Body) -> Option<Diagnostic> {
     let Statement::Pipeline(next) = after else { return None };
     let (head, _) = next.as_pipeline();
-    if !matches!(head.kind, ExprKind::Call(_) | ExprKind::Name(_)) {
+    let starts_anew = match &head.kind {
+        ExprKind::Name(name) => body.statements.iter().any(|each| match each {
+            Statement::Input(it) => it.name.text == *name,
+            Statement::Let(it) => it.name.text == *name,
+            Statement::Pipeline(_) | Statement::Expect(_) => false,
+        }),
+        ExprKind::Call(_) => false,
+        _ => true,
+    };
+    if starts_anew {
         return None;
     }
     Some(
@@ -201,17 +241,21 @@ fn missing_pipe((value, after): (&Expr, &Statement)) -> Option<Diagnostic> {
 }
 
 fn goes_nowhere(value: &Expr, place: Place) -> Diagnostic {
-    let end = Span { start: value.span.end, ..value.span };
+    let end = Span {
+        start: value.span.end,
+        ..value.span
+    };
     match place {
         Place::Net => Diagnostic::error("E0111", "this pipeline ends without an `output`")
             .at(value.span, "its value goes nowhere")
             .also(end, "expected `|> output NAME`")
             .hint("end it with `|> output NAME`, or name its value with `let NAME = …`"),
-        Place::Block | Place::Repeat => {
-            Diagnostic::error("E0111", format!("only the last statement of {} is its result", place.words()))
-                .at(value.span, "its value goes nowhere")
-                .hint("name its value with `let NAME = …`, or join it with the next statement by `|>`")
-        }
+        Place::Block | Place::Repeat => Diagnostic::error(
+            "E0111",
+            format!("only the last statement of {} is its result", place.words()),
+        )
+        .at(value.span, "its value goes nowhere")
+        .hint("name its value with `let NAME = …`, or join it with the next statement by `|>`"),
     }
 }
 
@@ -223,14 +267,19 @@ fn misplaced_output(stage: &Stage, in_statement: bool) -> Diagnostic {
             .hint("move it to the end; to use a value twice, name it with `let`")
     } else {
         error
-            .at(stage.span, "not the end of a pipeline that stands as a statement of a net")
+            .at(
+                stage.span,
+                "not the end of a pipeline that stands as a statement of a net",
+            )
             .hint("write it as a statement of the net: `value |> output NAME`")
     }
 }
 
 fn empty(body: &Body, place: Place) -> Diagnostic {
     let hint = match place {
-        Place::Net => "a net needs an `input` and an `output`: `input image: f32[1, 28, 28]`, `image |> … |> output logits`",
+        Place::Net => {
+            "a net needs an `input` and an `output`: `input image: f32[1, 28, 28]`, `image |> … |> output logits`"
+        }
         Place::Block | Place::Repeat => "write what happens to `in`, such as `in |> conv(16, 3) |> relu`",
     };
     Diagnostic::error("E0113", format!("the body of {} is empty", place.words()))
@@ -246,9 +295,12 @@ fn no_result(body: &Body, place: Place) -> Diagnostic {
 }
 
 fn only_in_nets(keyword: &str, span: Span, place: Place, hint: &str) -> Diagnostic {
-    Diagnostic::error("E0112", format!("`{keyword}` stands in nets only, found it in {}", place.words()))
-        .at(span, "not in a net")
-        .hint(hint)
+    Diagnostic::error(
+        "E0112",
+        format!("`{keyword}` stands in nets only, found it in {}", place.words()),
+    )
+    .at(span, "not in a net")
+    .hint(hint)
 }
 
 fn no_dimensions(span: Span) -> Diagnostic {

@@ -2,15 +2,16 @@
 
 use std::fmt::{self, Display, Write};
 
-use crate::ast::{
-    Argument, Body, Expr, ExprKind, Field, File, Item, Name, Parameter, Stage, StageKind, Statement,
-};
+use crate::ast::{Argument, Body, Expr, ExprKind, Field, File, Item, Name, Parameter, Stage, StageKind, Statement};
 use crate::build::escape;
 
 /// One node a line, two spaces for each level.
 impl Display for File {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut dump = Dump { out: String::new(), level: 0 };
+        let mut dump = Dump {
+            out: String::new(),
+            level: 0,
+        };
         self.items.iter().for_each(|item| dump.item(item));
         out.write_str(&dump.out)
     }
@@ -113,11 +114,19 @@ impl Dump {
     fn stage(&mut self, stage: &Stage) {
         match &stage.kind {
             StageKind::Layer(it) => {
-                let label = it.label.as_ref().map_or(String::new(), |label| format!(" as {}", label.text));
-                self.node(&format!("|> {}{label}", it.name.text), |dump| dump.arguments(&it.arguments));
+                let label = it
+                    .label
+                    .as_ref()
+                    .map_or(String::new(), |label| format!(" as {}", label.text));
+                self.node(&format!("|> {}{label}", it.name.text), |dump| {
+                    dump.arguments(&it.arguments)
+                });
             }
             StageKind::Repeat(it) => {
-                let index = it.index.as_ref().map_or(String::new(), |index| format!(" as {}", index.text));
+                let index = it
+                    .index
+                    .as_ref()
+                    .map_or(String::new(), |index| format!(" as {}", index.text));
                 self.node(&format!("|> repeat{index}"), |dump| {
                     dump.value(&it.count);
                     dump.node("body", |dump| dump.body(&it.body));

@@ -22,8 +22,6 @@ pub(crate) struct Lexeme<'a> {
     pub(crate) end: usize,
     /// Whether it is the first token on its line.
     pub(crate) is_first: bool,
-    /// Whether it is not in the text: it closes a bracket that was not closed.
-    pub(crate) is_virtual: bool,
 }
 
 /// A `//` comment, without white space at its end.
@@ -41,7 +39,10 @@ pub(crate) struct Lexed<'a> {
 
 /// Reads the whole text.
 pub(crate) fn lex<'a>(text: &'a str, report: &mut Report) -> Lexed<'a> {
-    let mut lexed = Lexed { lexemes: Vec::new(), comments: Vec::new() };
+    let mut lexed = Lexed {
+        lexemes: Vec::new(),
+        comments: Vec::new(),
+    };
     let bom = text.len() - text.trim_start_matches('\u{feff}').len();
     let mut lexer = Token::lexer(text);
     lexer.bump(bom);
@@ -61,10 +62,22 @@ pub(crate) fn lex<'a>(text: &'a str, report: &mut Report) -> Lexed<'a> {
         };
         if let Some(token) = token {
             let is_first = lexed.lexemes.is_empty() || text[last_end..start].contains('\n');
-            let follows_name = lexed.lexemes.last().is_some_and(|last| matches!(last.token, Token::Name(_)));
-            let token = if token == Token::Open && follows_name && !is_first { Token::CallOpen } else { token };
+            let follows_name = lexed
+                .lexemes
+                .last()
+                .is_some_and(|last| matches!(last.token, Token::Name(_)));
+            let token = if token == Token::Open && follows_name && !is_first {
+                Token::CallOpen
+            } else {
+                token
+            };
             last_end = lexer.span().end;
-            lexed.lexemes.push(Lexeme { token, start, end: last_end, is_first, is_virtual: false });
+            lexed.lexemes.push(Lexeme {
+                token,
+                start,
+                end: last_end,
+                is_first,
+            });
         }
     }
     lexed
@@ -134,10 +147,13 @@ fn bad_character<'a>(lexer: &Lexer<'a, Token<'a>>, report: &Report) -> Diagnosti
 fn check_name(name: &str, report: &mut Report, span: std::ops::Range<usize>) {
     if let Some(odd) = name.chars().find(|c| !c.is_ascii()) {
         report.push(
-            Diagnostic::error("E0102", format!("names are made of the letters a to z, digits and `_`, found `{odd}`"))
-                .at(report.span(span), "not an ASCII name")
-                .note("names become keys of weights, and columns of tables that other programs read")
-                .hint("spell it with ASCII letters"),
+            Diagnostic::error(
+                "E0102",
+                format!("names are made of the letters a to z, digits and `_`, found `{odd}`"),
+            )
+            .at(report.span(span), "not an ASCII name")
+            .note("names become keys of weights, and columns of tables that other programs read")
+            .hint("spell it with ASCII letters"),
         );
     } else if name.len() > LONGEST_NAME {
         report.push(
@@ -164,16 +180,25 @@ fn string<'a>(lexer: &mut Lexer<'a, Token<'a>>, report: &mut Report) -> Token<'a
                 Some((_, 'n' | 't' | '"' | '\\')) => {}
                 Some((at, other)) if other != '\n' => report.push(
                     Diagnostic::error("E0105", format!("`\\{}` is not an escape", other.escape_debug()))
-                        .at(report.span(start + 1 + offset..start + 1 + at + other.len_utf8()), "unknown escape")
+                        .at(
+                            report.span(start + 1 + offset..start + 1 + at + other.len_utf8()),
+                            "unknown escape",
+                        )
                         .hint(r#"the escapes are `\"`, `\\`, `\n` and `\t`; paths are written with `/`"#),
                 ),
                 _ => break,
             },
             '\t' => {}
             c if c.is_control() => report.push(
-                Diagnostic::error("E0105", format!("found the character U+{:04X} in a string", u32::from(c)))
-                    .at(report.span(start + 1 + offset..start + 1 + offset + c.len_utf8()), "not printable")
-                    .hint("remove it"),
+                Diagnostic::error(
+                    "E0105",
+                    format!("found the character U+{:04X} in a string", u32::from(c)),
+                )
+                .at(
+                    report.span(start + 1 + offset..start + 1 + offset + c.len_utf8()),
+                    "not printable",
+                )
+                .hint("remove it"),
             ),
             _ => {}
         }
@@ -249,7 +274,8 @@ fn number(raw: &str) -> Result<Token<'static>, BadNumber> {
 
 /// Digits with single underscores between them.
 fn is_digits(text: &str) -> bool {
-    text.split('_').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    text.split('_')
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl BadNumber {
@@ -268,7 +294,10 @@ impl BadNumber {
                 .hint(format!("write `{shown}0`, or no point for a whole number")),
             Self::Product => Diagnostic::error("E0106", format!("`{shown}` is not a number"))
                 .at(span, "one number per axis is a list")
-                .hint(format!("write `[{}]`", raw.split('x').take(4).collect::<Vec<_>>().join(", "))),
+                .hint(format!(
+                    "write `[{}]`",
+                    raw.split('x').take(4).collect::<Vec<_>>().join(", ")
+                )),
             Self::Form => Diagnostic::error("E0106", format!("`{shown}` is not a number"))
                 .at(span, "neither an integer nor a decimal number")
                 .hint("numbers look like `32`, `61_706`, `0.5` or `5e-4`; a name cannot start with a digit"),

@@ -13,8 +13,9 @@ use netc_diagnostics::FileId;
 
 use crate::ast::File;
 use crate::check::check;
-use crate::explain::explain;
+use crate::explain::{KEYWORD_AS_NAME, explain};
 use crate::lexer::Lexeme;
+use crate::repair::UNBALANCED;
 use crate::report::{MOST_ERRORS, Report};
 use crate::token::Token;
 
@@ -32,10 +33,10 @@ lalrpop_mod!(
 
 /// The tree, with holes where mistakes are: those are in `report`, and the tree is for nothing but checking the rest.
 /// `None` if not even the holes could be delimited.
-pub(crate) fn parse_with_recovery(
+pub(crate) fn parse_with_recovery<'a>(
     file: FileId,
-    text: &str,
-    mut lexemes: Vec<Lexeme<'_>>,
+    text: &'a str,
+    mut lexemes: Vec<Lexeme<'a>>,
     report: &mut Report,
 ) -> Option<File> {
     let parser = grammar::FileParser::new();
@@ -48,7 +49,10 @@ pub(crate) fn parse_with_recovery(
         });
         let (at, expected) = match parser.parse(file, tokens) {
             Ok(tree) => {
-                check(&tree, text, &holes, report);
+                // With brackets that do not match, every statement may be in the wrong body.
+                if !report.has(UNBALANCED) {
+                    check(&tree, text, &holes, report);
+                }
                 return Some(tree);
             }
             Err(ParseError::UnrecognizedToken { expected, .. }) => (pulled.get() - 1, expected),
@@ -60,7 +64,14 @@ pub(crate) fn parse_with_recovery(
         let region = region(&lexemes, at);
         let bytes = bytes(&lexemes, &region, text);
         if !report.covers(&bytes) {
-            report.push(explain(&lexemes, at, &expected, text, report));
+            let message = explain(&lexemes, at, &expected, text, report);
+            let is_keyword = message.code == KEYWORD_AS_NAME;
+            report.push(message);
+            if is_keyword {
+                let keyword = &mut lexemes[at];
+                keyword.token = Token::Name(&text[keyword.start..keyword.end]);
+                continue;
+            }
         }
         if report.is_full() || is_hole(&lexemes[region.clone()]) {
             return None;
@@ -71,7 +82,6 @@ pub(crate) fn parse_with_recovery(
             start: bytes.start,
             end: bytes.end,
             is_first: true,
-            is_virtual: true,
         };
         lexemes.splice(region, [hole]);
     }
@@ -80,7 +90,13 @@ pub(crate) fn parse_with_recovery(
 
 /// Nothing left to replace: the hole itself is in the way.
 fn is_hole(region: &[Lexeme<'_>]) -> bool {
-    matches!(region, [] | [Lexeme { token: Token::Malformed, .. }])
+    matches!(
+        region,
+        [] | [Lexeme {
+            token: Token::Malformed,
+            ..
+        }]
+    )
 }
 
 fn bytes(lexemes: &[Lexeme<'_>], region: &Range<usize>, text: &str) -> Range<usize> {
@@ -101,11 +117,18 @@ fn region(lexemes: &[Lexeme<'_>], at: usize) -> Range<usize> {
     let starts = statement_starts(lexemes, brace, close, is_section);
     // A token that can start a statement is where it should be: what came before ended too early.
     let is_start = starts.contains(&at);
-    let begin = starts.iter().copied().rfind(|start| if is_start { *start < at } else { *start <= at });
+    let begin = starts
+        .iter()
+        .copied()
+        .rfind(|start| if is_start { *start < at } else { *start <= at });
     let Some(begin) = begin.or(starts.first().copied()) else {
         return item_region(lexemes, brace);
     };
-    let end = starts.iter().copied().find(|start| *start > begin && *start >= at).unwrap_or(close);
+    let end = starts
+        .iter()
+        .copied()
+        .find(|start| *start > begin && *start >= at)
+        .unwrap_or(close);
     begin..end
 }
 
@@ -145,11 +168,11 @@ fn statement_starts(lexemes: &[Lexeme<'_>], open: usize, close: usize, is_sectio
     let mut index = open + 1;
     while index < close {
         let each = &lexemes[index];
-        let is_field = is_section
-            && matches!(each.token, Token::Name(_))
-            && lexemes[index + 1].token == Token::Equals;
-        let continues = matches!(each.token, Token::Pipe | Token::As | Token::Comma | Token::Equals | Token::Colon)
-            || each.token.is_operator()
+        let is_field = is_section && matches!(each.token, Token::Name(_)) && lexemes[index + 1].token == Token::Equals;
+        let continues = matches!(
+            each.token,
+            Token::Pipe | Token::As | Token::Comma | Token::Equals | Token::Colon
+        ) || each.token.is_operator()
             || each.token == Token::OpenBrace;
         let starts_here = index == open + 1
             || each.token == Token::Malformed
@@ -159,7 +182,11 @@ fn statement_starts(lexemes: &[Lexeme<'_>], open: usize, close: usize, is_sectio
         if starts_here {
             starts.push(index);
         }
-        index = if each.token.closer().is_some() { close_of(lexemes, index) } else { index } + 1;
+        index = if each.token.closer().is_some() {
+            close_of(lexemes, index)
+        } else {
+            index
+        } + 1;
     }
     starts
 }
@@ -175,11 +202,22 @@ fn item_region(lexemes: &[Lexeme<'_>], at: usize) -> Range<usize> {
             starts.push(index);
         }
         after_item = token == Token::OpenBrace || token == Token::Malformed;
-        index = if token.closer().is_some() { close_of(lexemes, index) } else { index } + 1;
+        index = if token.closer().is_some() {
+            close_of(lexemes, index)
+        } else {
+            index
+        } + 1;
     }
     let is_start = at < lexemes.len() && starts.contains(&at) && lexemes[at].token.starts_item();
-    let begin = starts.iter().copied().rfind(|start| if is_start { *start < at } else { *start <= at });
+    let begin = starts
+        .iter()
+        .copied()
+        .rfind(|start| if is_start { *start < at } else { *start <= at });
     let begin = begin.or(starts.first().copied()).unwrap_or(0);
-    let end = starts.iter().copied().find(|start| *start > begin && *start >= at).unwrap_or(lexemes.len());
+    let end = starts
+        .iter()
+        .copied()
+        .find(|start| *start > begin && *start >= at)
+        .unwrap_or(lexemes.len());
     begin..end
 }

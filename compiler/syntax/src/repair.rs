@@ -3,11 +3,14 @@
 //! What comes out has no slips, every bracket has its partner, and nesting is bounded: all that follows may rely on it, and no
 //! text can make it recurse deeply. Each repair is a mistake reported; it only lets the parser find the next one.
 
-use netc_diagnostics::Diagnostic;
+use netc_diagnostics::{Diagnostic, shorten, suggest};
 
 use crate::lexer::Lexeme;
 use crate::report::Report;
 use crate::token::Token;
+
+/// A bracket without its partner.
+pub(crate) const UNBALANCED: &str = "E0104";
 
 /// Most brackets open at once. The deepest model in `models/` has four.
 pub(crate) const MOST_BRACKETS: usize = 64;
@@ -59,12 +62,20 @@ struct Repair<'a, 'r> {
 
 impl<'a> Repair<'a, '_> {
     fn step(&mut self, lexeme: Lexeme<'a>, rest: &[Lexeme<'a>]) -> Result<(), TooDeep> {
-        let Some(lexeme) = self.mend(lexeme, rest) else { return Ok(()) };
+        if self.skips_bare_path(&lexeme) {
+            return Ok(());
+        }
+        let Some(lexeme) = self.mend(lexeme, rest) else {
+            return Ok(());
+        };
         let token = lexeme.token;
         self.close_before_keyword(&lexeme);
         self.follow_expect(token);
         if token.closer().is_some() {
-            self.open.push(Open { lexeme, operators: std::mem::take(&mut self.operators) });
+            self.open.push(Open {
+                lexeme,
+                operators: std::mem::take(&mut self.operators),
+            });
             self.depth += 1;
         } else if token.is_closer() && !self.close(&lexeme) {
             return Ok(());
@@ -72,10 +83,43 @@ impl<'a> Repair<'a, '_> {
         self.count_operators(&lexeme);
         self.out.push(lexeme);
         if self.open.len() > MOST_BRACKETS || self.depth > MOST_DEPTH {
-            self.report.push(too_deep(self.open.len() > MOST_BRACKETS, &lexeme, self.report));
+            self.report
+                .push(too_deep(self.open.len() > MOST_BRACKETS, &lexeme, self.report));
             return Err(TooDeep);
         }
         Ok(())
+    }
+
+    /// `use blocks.net`: the rest of the line is the path. Whether `lexeme` belongs to it.
+    fn skips_bare_path(&mut self, lexeme: &Lexeme<'a>) -> bool {
+        let Some(last) = self.out.last_mut() else { return false };
+        if lexeme.is_first {
+            return false;
+        }
+        let is_bare = last.token == Token::Use && !matches!(lexeme.token, Token::Text(_));
+        if is_bare {
+            let line = self.text[lexeme.start..]
+                .split('\n')
+                .next()
+                .unwrap_or_default()
+                .trim_end();
+            let path = shorten(line, 60);
+            self.report.push(
+                Diagnostic::error("E0101", "expected a path in quotes after `use`")
+                    .at(
+                        self.report.span(lexeme.start..lexeme.start + line.len()),
+                        "not in quotes",
+                    )
+                    .hint(format!("write `use \"{path}\"`")),
+            );
+            self.out.push(Lexeme {
+                token: Token::Text(""),
+                end: lexeme.start + line.len(),
+                ..*lexeme
+            });
+            return true;
+        }
+        last.end >= lexeme.end
     }
 
     /// Replaces or drops a slip.
@@ -97,7 +141,11 @@ impl<'a> Repair<'a, '_> {
                 instead(Token::Equals)
             }
             Token::StarSlip => {
-                let (sign, token) = if written == "**" { ("^", Token::Caret) } else { ("*", Token::Star) };
+                let (sign, token) = if written == "**" {
+                    ("^", Token::Caret)
+                } else {
+                    ("*", Token::Star)
+                };
                 self.report.push(wrong_sign(span, sign, written));
                 instead(token)
             }
@@ -138,8 +186,13 @@ impl<'a> Repair<'a, '_> {
     /// `:` stands before a type, `=` before a value.
     fn mend_equals(&mut self, lexeme: Lexeme<'a>) -> Option<Lexeme<'a>> {
         let before = |back: usize| self.out.len().checked_sub(back).map(|index| self.out[index].token);
-        let (Some(Token::Name(name)), keyword) = (before(1), before(2)) else { return Some(lexeme) };
+        let (Some(Token::Name(name)), keyword) = (before(1), before(2)) else {
+            return Some(lexeme);
+        };
         let wants_type = keyword == Some(Token::Input);
+        if matches!(keyword, Some(Token::Name(word)) if suggest(word, ["input"]).is_some()) {
+            return Some(lexeme);
+        }
         let span = self.report.span(lexeme.start..lexeme.end);
         match lexeme.token {
             Token::Equals if wants_type => {
@@ -148,7 +201,10 @@ impl<'a> Repair<'a, '_> {
                         .at(span, "expected `:`")
                         .hint(format!("write `input {name}: f32[1, 28, 28]`")),
                 );
-                Some(Lexeme { token: Token::Colon, ..lexeme })
+                Some(Lexeme {
+                    token: Token::Colon,
+                    ..lexeme
+                })
             }
             Token::Colon if !wants_type => {
                 self.report.push(
@@ -157,7 +213,10 @@ impl<'a> Repair<'a, '_> {
                         .note("types are inferred; only `input` has one")
                         .hint(format!("write `{name} = …`")),
                 );
-                Some(Lexeme { token: Token::Equals, ..lexeme })
+                Some(Lexeme {
+                    token: Token::Equals,
+                    ..lexeme
+                })
             }
             _ => Some(lexeme),
         }
@@ -168,7 +227,17 @@ impl<'a> Repair<'a, '_> {
             Some(Token::OpenBrace) => {
                 let is_entry = matches!(
                     rest,
-                    [Lexeme { token: Token::Name(_), .. }, Lexeme { token: Token::Equals | Token::Colon | Token::EqualsSlip, .. }, ..]
+                    [
+                        Lexeme {
+                            token: Token::Name(_),
+                            ..
+                        },
+                        Lexeme {
+                            token: Token::Equals | Token::Colon | Token::EqualsSlip,
+                            ..
+                        },
+                        ..
+                    ]
                 );
                 self.is_in_expect && is_entry
             }
@@ -193,14 +262,21 @@ impl<'a> Repair<'a, '_> {
         if lexeme.token.starts_item() {
             self.close_down_to(0, lexeme.start, "the next item starts");
         } else if lexeme.token.starts_statement() {
-            let kept = self.open.iter().rposition(|open| open.lexeme.token == Token::OpenBrace).map_or(0, |at| at + 1);
+            let kept = self
+                .open
+                .iter()
+                .rposition(|open| open.lexeme.token == Token::OpenBrace)
+                .map_or(0, |at| at + 1);
             self.close_down_to(kept, lexeme.start, "the next statement starts");
         }
     }
 
     /// Whether `lexeme` closes something.
     fn close(&mut self, lexeme: &Lexeme<'a>) -> bool {
-        let partner = self.open.iter().rposition(|open| open.lexeme.token.closer() == Some(lexeme.token));
+        let partner = self
+            .open
+            .iter()
+            .rposition(|open| open.lexeme.token.closer() == Some(lexeme.token));
         let brace = self.open.iter().rposition(|open| open.lexeme.token == Token::OpenBrace);
         let partner = if lexeme.token == Token::CloseBrace {
             self.indented_like(lexeme).or(partner)
@@ -209,14 +285,31 @@ impl<'a> Repair<'a, '_> {
         };
         let Some(partner) = partner else {
             let sign = lexeme.token.bracket();
+            if self.out.last().is_some_and(|last| last.token == Token::Pipe) {
+                self.report.push(
+                    Diagnostic::error("E0101", format!("expected a layer after `|>`, found `{sign}`"))
+                        .at(
+                            self.report.span(lexeme.start..lexeme.end),
+                            "expected a layer, and nothing is open here",
+                        )
+                        .hint(format!(
+                            "write a layer such as `relu` or `conv(16, 3)` instead of `{sign}`"
+                        )),
+                );
+                return false;
+            }
             self.report.push(
-                Diagnostic::error("E0104", format!("this `{sign}` closes nothing"))
+                Diagnostic::error(UNBALANCED, format!("this `{sign}` closes nothing"))
                     .at(self.report.span(lexeme.start..lexeme.end), "nothing is open here")
                     .hint(format!("remove it, or open it before with `{}`", opener_of(sign))),
             );
             return false;
         };
-        self.close_down_to(partner + 1, lexeme.start, &format!("`{}` follows", lexeme.token.bracket()));
+        self.close_down_to(
+            partner + 1,
+            lexeme.start,
+            &format!("`{}` follows", lexeme.token.bracket()),
+        );
         self.pop();
         true
     }
@@ -227,8 +320,15 @@ impl<'a> Repair<'a, '_> {
             return None;
         }
         let column = self.indentation(lexeme.start);
-        let braces = self.open.iter().enumerate().filter(|(_, open)| open.lexeme.token == Token::OpenBrace);
-        braces.rev().find(|(_, open)| self.indentation(open.lexeme.start) == column).map(|(index, _)| index)
+        let braces = self
+            .open
+            .iter()
+            .enumerate()
+            .filter(|(_, open)| open.lexeme.token == Token::OpenBrace);
+        braces
+            .rev()
+            .find(|(_, open)| self.indentation(open.lexeme.start) == column)
+            .map(|(index, _)| index)
     }
 
     /// White space at the start of the line of `offset`, in bytes.
@@ -246,12 +346,20 @@ impl<'a> Repair<'a, '_> {
             let closer = opened.token.closer().expect("only opening brackets are open");
             let end = self.out.last().map_or(offset, |last| last.end);
             self.report.push(
-                Diagnostic::error("E0104", format!("this `{sign}` is never closed"))
+                Diagnostic::error(UNBALANCED, format!("this `{sign}` is never closed"))
                     .at(self.report.span(opened.start..opened.end), "opened here")
-                    .also(self.report.span(end..end), format!("`{}` is missing: {reason}", closer.bracket()))
+                    .also(
+                        self.report.span(end..end),
+                        format!("`{}` is missing: {reason}", closer.bracket()),
+                    )
                     .hint(format!("close it with `{}`", closer.bracket())),
             );
-            self.out.push(Lexeme { token: closer, start: end, end, is_first: false, is_virtual: true });
+            self.out.push(Lexeme {
+                token: closer,
+                start: end,
+                end,
+                is_first: false,
+            });
         }
     }
 
@@ -299,8 +407,11 @@ fn too_deep(by_brackets: bool, lexeme: &Lexeme<'_>, report: &Report) -> Diagnost
             .at(span, "one too many")
             .hint("name inner parts with `let`, or move them to a `block`")
     } else {
-        Diagnostic::error("E0115", format!("more than {MOST_DEPTH} operators and brackets in one value"))
-            .at(span, "one too many")
-            .hint("name parts of it with `const`")
+        Diagnostic::error(
+            "E0115",
+            format!("more than {MOST_DEPTH} operators and brackets in one value"),
+        )
+        .at(span, "one too many")
+        .hint("name parts of it with `const`")
     }
 }

@@ -33,6 +33,11 @@ impl Report {
         self.list.len() >= MOST_ERRORS
     }
 
+    /// Whether a mistake with this code was reported.
+    pub(crate) fn has(&self, code: &str) -> bool {
+        self.list.iter().any(|each| each.code == code)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -51,7 +56,8 @@ impl Report {
         if self.list.len() == MOST_ERRORS
             && let Some(last) = self.list.pop()
         {
-            self.list.push(last.note(format!("only the first {MOST_ERRORS} mistakes are shown")));
+            self.list
+                .push(last.note(format!("only the first {MOST_ERRORS} mistakes are shown")));
         }
         self.list
     }

@@ -16,18 +16,20 @@ fn messages(text: &str) -> String {
 
 /// The messages for one line in the body of a net.
 fn in_net(line: &str) -> String {
-    messages(&format!("net n {{\n    input x: f32[1, 8, 8]\n    {line}\n    x |> output y\n}}\n"))
+    messages(&format!(
+        "net n {{\n    input x: f32[1, 8, 8]\n    {line}\n    x |> output y\n}}\n"
+    ))
 }
 
 #[test]
 fn missing_layer() {
     assert_snapshot!(in_net("x |> conv(6, 5) |> ) |> output a"), @r#"
-    error[E0104]: this `)` closes nothing
+    error[E0101]: expected a layer after `|>`, found `)`
       ┌─ a.net:3:24
       │
     3 │     x |> conv(6, 5) |> ) |> output a
-      │                        ^ nothing is open here
-    hint: remove it, or open it before with `(`
+      │                        ^ expected a layer, and nothing is open here
+    hint: write a layer such as `relu` or `conv(16, 3)` instead of `)`
     "#);
 }
 
@@ -180,16 +182,6 @@ fn unclosed_brace_before_item() {
 #[test]
 fn unclosed_repeat() {
     assert_snapshot!(messages("net n {\n    input x: f32[1]\n    x\n        |> repeat 3 {\n            in |> relu\n        |> output y\n}\n"), @r#"
-    error[E0111]: this pipeline ends without an `output`
-      ┌─ a.net:3:5
-      │
-    3 │     x
-      │     ^ its value goes nowhere
-      ·
-    6 │         |> output y
-      │                    - expected `|> output NAME`
-    hint: end it with `|> output NAME`, or name its value with `let NAME = …`
-
     error[E0104]: this `{` is never closed
       ┌─ a.net:4:21
       │
@@ -199,13 +191,6 @@ fn unclosed_repeat() {
     6 │         |> output y
       │                    - `}` is missing: `}` follows
     hint: close it with `}`
-
-    error[E0111]: `output` ends a pipeline of a net
-      ┌─ a.net:6:12
-      │
-    6 │         |> output y
-      │            ^^^^^^^^ not the end of a pipeline that stands as a statement of a net
-    hint: write it as a statement of the net: `value |> output NAME`
     "#);
 }
 
@@ -441,6 +426,33 @@ fn keyword_as_name() {
       │
       = the keywords are use, const, block, net, input, let, in, as, repeat, output, expect, train, prune, quantize, distill, transfer
     hint: choose another name, such as `in_1`
+
+    error[E0109]: `output` is a keyword and cannot be a name
+      ┌─ a.net:3:11
+      │
+    3 │     input output: f32[1]
+      │           ^^^^^^ a word of the language
+      │
+      = the keywords are use, const, block, net, input, let, in, as, repeat, output, expect, train, prune, quantize, distill, transfer
+    hint: choose another name, such as `output_1`
+
+    error[E0109]: `let` is a keyword and cannot be a name
+      ┌─ a.net:4:9
+      │
+    4 │     let let = x |> relu as use
+      │         ^^^ a word of the language
+      │
+      = the keywords are use, const, block, net, input, let, in, as, repeat, output, expect, train, prune, quantize, distill, transfer
+    hint: choose another name, such as `let_1`
+
+    error[E0109]: `repeat` is a keyword and cannot be a name
+      ┌─ a.net:5:18
+      │
+    5 │     x |> conv(3, repeat = 2) |> output y
+      │                  ^^^^^^ a word of the language
+      │
+      = the keywords are use, const, block, net, input, let, in, as, repeat, output, expect, train, prune, quantize, distill, transfer
+    hint: choose another name, such as `repeat_1`
     "#);
 }
 
@@ -504,14 +516,12 @@ fn misspelled_let() {
 #[test]
 fn misspelled_input() {
     assert_snapshot!(messages("net n {\n    inptu x: f32[1]\n    x |> output y\n}\n"), @r#"
-    error[E0116]: the value of `x` follows `=`, found `:`
-      ┌─ a.net:2:12
+    error[E0101]: expected a statement, found the name `inptu`
+      ┌─ a.net:2:5
       │
     2 │     inptu x: f32[1]
-      │            ^ expected `=`
-      │
-      = types are inferred; only `input` has one
-    hint: write `x = …`
+      │     ^^^^^ not a keyword
+    hint: did you mean `input`?
     "#);
 }
 
@@ -545,11 +555,20 @@ fn let_at_top() {
     hint: at the top level of a file, write `const` for a number, or move it into a net
 
     error[E0101]: expected a value after `=`, found the keyword `const`
-      ┌─ a.net:3:1
+      ┌─ a.net:2:10
+      │
+    2 │ const b =
+      │          ^ expected a value
+    3 │ const c = 3 4
+      │ ----- found this instead
+    hint: a value is a number, a name, a call, a list or a pipeline
+
+    error[E0101]: expected an item, found the number `4`
+      ┌─ a.net:3:13
       │
     3 │ const c = 3 4
-      │ ^^^^^ expected a value
-    hint: a value is a number, a name, a call, a list or a pipeline
+      │             ^ expected an item
+    hint: a file holds `use`, `const`, `block`, `net` and recipes such as `train`
     "#);
 }
 
@@ -557,11 +576,20 @@ fn let_at_top() {
 fn missing_value() {
     assert_snapshot!(in_net("let a =\n    let b = x |> conv(6, , 5)\n    let c = x |> conv(6 5)\n    let d = 2 +\n    let e = [1 2]"), @r#"
     error[E0101]: expected a value after `=`, found the keyword `let`
-      ┌─ a.net:4:5
+      ┌─ a.net:3:12
+      │
+    3 │     let a =
+      │            ^ expected a value
+    4 │     let b = x |> conv(6, , 5)
+      │     --- found this instead
+    hint: a value is a number, a name, a call, a list or a pipeline
+
+    error[E0101]: expected a value after `,`, found `,`
+      ┌─ a.net:4:26
       │
     4 │     let b = x |> conv(6, , 5)
-      │     ^^^ expected a value
-    hint: a value is a number, a name, a call, a list or a pipeline
+      │                          ^ expected a value
+    hint: write the missing value, or remove the `,`
 
     error[E0101]: expected `,` or `)` between arguments, found the number `5`
       ┌─ a.net:5:25
@@ -571,11 +599,20 @@ fn missing_value() {
     hint: separate arguments with `,`
 
     error[E0101]: expected a value after `+`, found the keyword `let`
-      ┌─ a.net:7:5
+      ┌─ a.net:6:16
+      │
+    6 │     let d = 2 +
+      │                ^ expected a value
+    7 │     let e = [1 2]
+      │     --- found this instead
+    hint: write what to compute with
+
+    error[E0101]: expected `,` or `]` between elements, found the number `2`
+      ┌─ a.net:7:16
       │
     7 │     let e = [1 2]
-      │     ^^^ expected a value
-    hint: write what to compute with
+      │                ^ expected `,` or `]` between elements
+    hint: separate elements with `,`
     "#);
 }
 
@@ -583,17 +620,28 @@ fn missing_value() {
 fn input_without_type() {
     assert_snapshot!(messages("net n {\n    input x\n    input z: [1, 2]\n    input w: f32\n    x |> output y\n}\n"), @r#"
     error[E0101]: expected `:` and a type after `input x`, found the keyword `input`
-      ┌─ a.net:3:5
+      ┌─ a.net:2:12
       │
+    2 │     input x
+      │            ^ expected `:` and a type
     3 │     input z: [1, 2]
-      │     ^^^^^ expected `:` and a type
+      │     ----- found this instead
     hint: write `input x: f32[1, 28, 28]`
 
-    error[E0101]: expected a shape after `f32`, found the name `x`
-      ┌─ a.net:5:5
+    error[E0101]: expected a type after `:`, found `[`
+      ┌─ a.net:3:14
       │
+    3 │     input z: [1, 2]
+      │              ^ expected a type
+    hint: write the type and the shape, as in `f32[1, 28, 28]`
+
+    error[E0101]: expected a shape after `f32`, found the name `x`
+      ┌─ a.net:4:17
+      │
+    4 │     input w: f32
+      │                 ^ expected a shape
     5 │     x |> output y
-      │     ^ expected a shape
+      │     - found this instead
     hint: write the shape without the batch, channels first: `f32[1, 28, 28]`
     "#);
 }
@@ -601,12 +649,14 @@ fn input_without_type() {
 #[test]
 fn call_on_new_line() {
     assert_snapshot!(in_net("let a = x |> conv\n        (6, 5)"), @r#"
-    error[E0101]: expected `)`, found `,`
-      ┌─ a.net:4:11
+    error[E0101]: the arguments of a call start on the line of its name
+      ┌─ a.net:4:9
       │
     4 │         (6, 5)
-      │           ^ expected `)`
-    hint: see the language reference for what may stand here
+      │         ^ on a new line
+      │
+      = a `(` at the start of a line starts a statement
+    hint: write `conv(` on one line
     "#);
 }
 
@@ -660,14 +710,14 @@ fn repeat_without_body() {
 #[test]
 fn no_output() {
     assert_snapshot!(in_net("x |> relu |> tanh"), @r#"
-    error[E0110]: `|>` is missing between the stages of a pipeline
-      ┌─ a.net:4:5
+    error[E0111]: this pipeline ends without an `output`
+      ┌─ a.net:3:5
       │
     3 │     x |> relu |> tanh
-      │     ----------------- this value goes nowhere
-    4 │     x |> output y
-      │     ^ expected `|>` before this
-    hint: write `|>` in front of every stage, or give the first part a name with `let`
+      │     ^^^^^^^^^^^^^^^^^- expected `|> output NAME`
+      │     │
+      │     its value goes nowhere
+    hint: end it with `|> output NAME`, or name its value with `let NAME = …`
     "#);
 }
 
@@ -744,13 +794,6 @@ fn method_call() {
     3 │     let a = x.relu()
       │              ^ not an operator of this language
     hint: a layer is applied with `|>`, as in `image |> relu`
-
-    error[E0110]: two statements on one line
-      ┌─ a.net:3:15
-      │
-    3 │     let a = x.relu()
-      │               ^^^^^^ is a `|>` missing before this?
-    hint: write `|>` between the stages of a pipeline, and a new statement on a new line
     "#);
 }
 
@@ -762,7 +805,7 @@ fn section_fields() {
       │
     2 │     epochs 12
       │            ^^ expected `=`
-    hint: see the language reference for what may stand here
+    hint: write `epochs = …`
 
     error[E0116]: the value of `batch` follows `=`, found `:`
       ┌─ a.net:3:10
@@ -773,11 +816,11 @@ fn section_fields() {
       = types are inferred; only `input` has one
     hint: write `batch = …`
 
-    error[E0101]: expected a value after `=`, found something that is not a statement
-      ┌─ a.net:5:5
+    error[E0101]: expected a value after `=`
+      ┌─ a.net:4:11
       │
-    5 │     data = idx("d"),
-      │     ^^^^^^^^^^^^^^^^ expected a value
+    4 │     seed =
+      │           ^ expected a value
     hint: a value is a number, a name, a call, a list or a pipeline
 
     error[E0108]: nothing is separated by a comma here, found `,`
@@ -925,19 +968,12 @@ fn only_a_name() {
 #[test]
 fn use_without_quotes() {
     assert_snapshot!(messages("use blocks.net\n"), @r#"
-    error[E0103]: found `.`, which means nothing here
-      ┌─ a.net:1:11
+    error[E0101]: expected a path in quotes after `use`
+      ┌─ a.net:1:5
       │
     1 │ use blocks.net
-      │           ^ not an operator of this language
-    hint: a layer is applied with `|>`, as in `image |> relu`
-
-    error[E0101]: expected a name after `net`, found the end of the file
-      ┌─ a.net:1:15
-      │
-    1 │ use blocks.net
-      │               ^ expected a name
-    hint: write `net lenet5 { … }`
+      │     ^^^^^^^^^^ not in quotes
+    hint: write `use "blocks.net"`
     "#);
 }
 
@@ -956,12 +992,12 @@ fn end_of_file() {
 #[test]
 fn bad_header() {
     assert_snapshot!(messages("net n(a, = 3) {\n    input x: f32[1]\n    x |> output y\n}\nblock b c {\n    in |> relu\n}\nnet\n"), @r#"
-    error[E0101]: expected a value after `,`, found `=`
+    error[E0101]: expected a parameter after `,`, found `=`
       ┌─ a.net:1:10
       │
     1 │ net n(a, = 3) {
-      │          ^ expected a value
-    hint: write the missing value, or remove the `=`
+      │          ^ expected a parameter
+    hint: write the missing parameter, or remove the `=`
 
     error[E0101]: expected parameters or `{` after `block b`, found the name `c`
       ┌─ a.net:5:9
@@ -992,10 +1028,47 @@ fn expect_comma() {
     hint: remove the `,`
 
     error[E0101]: expected a quantity after `expect`, found the keyword `expect`
-      ┌─ a.net:6:5
+      ┌─ a.net:5:11
+      │
+    5 │     expect
+      │           ^ expected a quantity
+    6 │     expect params 3
+      │     ------ found this instead
+    hint: write `expect params = 61_706`
+
+    error[E0101]: expected `=`, found the number `3`
+      ┌─ a.net:6:19
       │
     6 │     expect params 3
-      │     ^^^^^^ expected a quantity
-    hint: write `expect params = 61_706`
+      │                   ^ expected `=`
+    hint: write `params = …`
+    "#);
+}
+
+#[test]
+fn list_in_parentheses() {
+    assert_snapshot!(in_net("let a = x |> conv(6, (3, 5))"), @r#"
+    error[E0101]: expected `)`, found `,`
+      ┌─ a.net:3:28
+      │
+    3 │     let a = x |> conv(6, (3, 5))
+      │                          - ^ expected `)`
+      │                          │
+      │                          opened here
+    hint: a list is written in brackets, as in `[3, 5]`
+    "#);
+}
+
+#[test]
+fn no_output_at_the_end() {
+    assert_snapshot!(messages("net n {\n    input x: f32[1]\n    x |> relu\n}\n"), @r#"
+    error[E0111]: this pipeline ends without an `output`
+      ┌─ a.net:3:5
+      │
+    3 │     x |> relu
+      │     ^^^^^^^^^- expected `|> output NAME`
+      │     │
+      │     its value goes nowhere
+    hint: end it with `|> output NAME`, or name its value with `let NAME = …`
     "#);
 }
