@@ -8,6 +8,7 @@ pub mod graph;
 pub mod interpret;
 pub mod operator;
 pub mod operators;
+pub mod samples;
 pub mod text;
 pub mod types;
 pub mod verify;
