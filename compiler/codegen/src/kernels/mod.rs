@@ -11,6 +11,9 @@ use crate::ir;
 
 mod copy;
 mod nest;
+mod pool;
+mod positions;
+mod window;
 
 /// A kernel that is ready to be lowered.
 pub(crate) struct BuiltKernel {
@@ -29,6 +32,8 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> Result<BuiltKernel, Codeg
         Kernel::Copy => copy::copy(step, lanes),
         Kernel::Fill(value) => copy::fill(step, *value, lanes),
         Kernel::ZeroHalo { before, after } => copy::zero_halo(step, *before, *after, lanes),
+        Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, lanes),
+        Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, lanes),
         _ => return Err(CodegenError::Unsupported { step: step.name.clone(), kernel: step.kernel.name() }),
     })
 }
