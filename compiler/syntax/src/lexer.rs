@@ -1,6 +1,6 @@
 //! Text to tokens and comments.
 //!
-//! Every byte of any text is read exactly once and nothing stops the lexer: what is not a token is reported and replaced by what
+//! Every byte of any text is read at most once, and nothing but too many mistakes stops the lexer: what is not a token is reported and replaced by what
 //! was most likely meant, so that the parser can go on to find the next mistake.
 
 use logos::{Lexer, Logos};
@@ -48,7 +48,7 @@ pub(crate) fn lex<'a>(text: &'a str, report: &mut Report) -> Lexed<'a> {
     lexer.bump(bom);
     let mut last_end = 0;
     let mut last_bad = usize::MAX;
-    while let Some(found) = lexer.next() {
+    while let (false, Some(found)) = (report.is_full(), lexer.next()) {
         let start = lexer.span().start;
         let token = match found {
             Ok(token) => read(token, &mut lexer, &mut lexed.comments, report),
@@ -231,7 +231,7 @@ fn odd_quotes<'a>(lexer: &mut Lexer<'a, Token<'a>>, report: &mut Report) -> Toke
 
 /// What is wrong with a number.
 #[derive(Debug, PartialEq)]
-enum BadNumber {
+pub(crate) enum BadNumber {
     TooLarge,
     StartsWithPoint,
     EndsWithPoint,
@@ -240,7 +240,7 @@ enum BadNumber {
 }
 
 /// A number as a token.
-fn number(raw: &str) -> Result<Token<'static>, BadNumber> {
+pub(crate) fn number(raw: &str) -> Result<Token<'static>, BadNumber> {
     let (mantissa, exponent) = match raw.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (raw, None),

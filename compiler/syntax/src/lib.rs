@@ -34,6 +34,7 @@ mod build;
 mod check;
 mod dump;
 mod explain;
+mod format;
 mod lexer;
 mod parse;
 mod recover;
@@ -42,4 +43,5 @@ mod report;
 mod spans;
 mod token;
 
+pub use format::{format, print};
 pub use parse::{MOST_BYTES, parse};

@@ -17,23 +17,26 @@ pub(crate) const MOST_BRACKETS: usize = 64;
 /// Most open brackets and operators around one value: the depth of the tree, and of every recursion over it.
 pub(crate) const MOST_DEPTH: usize = 192;
 
-/// The text nests too deeply to be parsed; it was reported.
-pub(crate) struct TooDeep;
+/// The text nests too deeply, or has too many mistakes, to be parsed; that was reported.
+pub(crate) struct GaveUp;
 
 /// Tokens fit for the parser.
-pub(crate) fn repair<'a>(lexemes: &[Lexeme<'a>], text: &str, report: &mut Report) -> Result<Vec<Lexeme<'a>>, TooDeep> {
+pub(crate) fn repair<'a>(lexemes: &[Lexeme<'a>], text: &str, report: &mut Report) -> Result<Vec<Lexeme<'a>>, GaveUp> {
     let count = |wanted: Token<'_>| lexemes.iter().filter(|each| each.token == wanted).count();
     let mut repair = Repair {
         out: Vec::with_capacity(lexemes.len()),
         open: Vec::new(),
         operators: 0,
         depth: 0,
-        is_in_expect: false,
+        expect: None,
         trusts_indentation: count(Token::OpenBrace) > count(Token::CloseBrace),
         text,
         report,
     };
     for (index, lexeme) in lexemes.iter().enumerate() {
+        if repair.report.is_full() {
+            return Err(GaveUp);
+        }
         repair.step(*lexeme, &lexemes[index + 1..])?;
     }
     repair.close_down_to(0, text.len(), "the file ends");
@@ -53,7 +56,8 @@ struct Repair<'a, 'r> {
     operators: usize,
     /// Open brackets, and the operators of all levels.
     depth: usize,
-    is_in_expect: bool,
+    /// Brackets open at the last `expect`: commas on this level separate its entries.
+    expect: Option<usize>,
     /// There are more `{` than `}`: indentation tells which one was forgotten. In balanced text it means nothing.
     trusts_indentation: bool,
     text: &'r str,
@@ -61,7 +65,7 @@ struct Repair<'a, 'r> {
 }
 
 impl<'a> Repair<'a, '_> {
-    fn step(&mut self, lexeme: Lexeme<'a>, rest: &[Lexeme<'a>]) -> Result<(), TooDeep> {
+    fn step(&mut self, lexeme: Lexeme<'a>, rest: &[Lexeme<'a>]) -> Result<(), GaveUp> {
         if self.skips_bare_path(&lexeme) {
             return Ok(());
         }
@@ -85,7 +89,7 @@ impl<'a> Repair<'a, '_> {
         if self.open.len() > MOST_BRACKETS || self.depth > MOST_DEPTH {
             self.report
                 .push(too_deep(self.open.len() > MOST_BRACKETS, &lexeme, self.report));
-            return Err(TooDeep);
+            return Err(GaveUp);
         }
         Ok(())
     }
@@ -239,7 +243,7 @@ impl<'a> Repair<'a, '_> {
                         ..
                     ]
                 );
-                self.is_in_expect && is_entry
+                self.expect == Some(self.open.len()) && is_entry
             }
             Some(_) => true,
             None => false,
@@ -248,9 +252,9 @@ impl<'a> Repair<'a, '_> {
 
     fn follow_expect(&mut self, token: Token<'a>) {
         match token {
-            Token::Expect => self.is_in_expect = true,
-            Token::Pipe | Token::Input | Token::Let | Token::CloseBrace | Token::OpenBrace => self.is_in_expect = false,
-            _ => {}
+            Token::Expect => self.expect = Some(self.open.len()),
+            Token::Input | Token::Let if self.expect == Some(self.open.len()) => self.expect = None,
+            _ => self.expect = self.expect.filter(|depth| *depth <= self.open.len()),
         }
     }
 
