@@ -6,6 +6,8 @@ use crate::ast::{Expr, ExprKind, Pipeline, Repeat, Stage, StageKind, Statement};
 
 /// Most stages of a pipeline on one line.
 const MOST_STAGES: usize = 3;
+/// Most spaces that aligning adds to a line: more would tear it apart.
+const MOST_PADDING: usize = 8;
 
 impl Printer<'_> {
     /// A pipeline that is a statement.
@@ -27,7 +29,7 @@ impl Printer<'_> {
     /// Whether a value that reads `flat` is printed so, with `around` more columns on its line.
     pub(super) fn stays_on_one_line(&self, value: &Expr, flat: &str, around: usize) -> bool {
         let (head, stages) = value.as_pipeline();
-        let is_short = stages.len() <= MOST_STAGES && stages.iter().all(|stage| is_short(stage));
+        let is_short = stages.len() <= MOST_STAGES && stages.iter().all(is_short);
         let last_end = stages.last().map_or(head.span.end, |stage| stage.span.end);
         let between = Range::new(head.span.end as usize, last_end as usize);
         is_short && self.fits(columns(flat) + around) && !self.has_comment(between) && !self.has_comment_inside(head)
@@ -110,19 +112,26 @@ impl Printer<'_> {
         rows
     }
 
-    /// For each row, the columns its first stage takes: rows of several stages that follow each other are aligned.
+    /// For each row, the columns its first stage takes: rows of several stages that follow each other are aligned, if their
+    /// first stages are about equally long.
     fn first_widths(&self, rows: &[Row<'_>]) -> Vec<usize> {
         let mut widths = vec![0; rows.len()];
         let mut start = 0;
         while start < rows.len() {
-            let count = rows[start..].iter().take_while(|row| row.flats.len() > 1).count();
-            let run = &rows[start..start + count];
-            let width = run.iter().map(|row| columns(&row.flats[0])).max().unwrap_or(0);
+            let (mut low, mut high, mut end) = (usize::MAX, 0, start);
+            for row in rows[start..].iter().take_while(|row| row.flats.len() > 1) {
+                let width = columns(&row.flats[0]);
+                if high.max(width) - low.min(width) > MOST_PADDING {
+                    break;
+                }
+                (low, high, end) = (low.min(width), high.max(width), end + 1);
+            }
+            let run = &rows[start..end];
             let fits = run
                 .iter()
-                .all(|row| self.fits(row.columns() + width - columns(&row.flats[0])));
-            widths[start..start + count].fill(if fits { width } else { 0 });
-            start += count + 1;
+                .all(|row| self.fits(row.columns() + high - columns(&row.flats[0])));
+            widths[start..end].fill(if fits { high } else { 0 });
+            start = end.max(start + 1);
         }
         widths
     }
