@@ -40,6 +40,7 @@ mod parse;
 mod recover;
 mod repair;
 mod report;
+mod slips;
 mod spans;
 mod token;
 

@@ -233,7 +233,7 @@ fn disturbed(text: &str, choices: &[u8]) -> String {
         };
         match (c, choice) {
             (' ' | '\n', _) if in_string => out.push(c),
-            (' ', 0) => out.push_str("\n"),
+            (' ', 0) => out.push('\n'),
             (' ', 1) => out.push_str("\n\n\n"),
             (' ', 2) => out.push_str(&comment(" // c#\n")),
             (' ', 3) => out.push_str(&comment("\n// c#  \n")),
