@@ -39,6 +39,6 @@ impl Rule for AdamStep {
     }
 
     fn attributes(&self) -> String {
-        format!("epsilon={} weight_decay={}", self.epsilon, self.weight_decay)
+        format!("epsilon={:?} weight_decay={}", self.epsilon, self.weight_decay)
     }
 }

@@ -93,6 +93,6 @@ impl Rule for BatchNorm {
     }
 
     fn attributes(&self) -> String {
-        format!("epsilon={} momentum={}", self.epsilon, self.momentum)
+        format!("epsilon={:?} momentum={}", self.epsilon, self.momentum)
     }
 }

@@ -35,6 +35,6 @@ impl Rule for BatchNormGradInput {
     }
 
     fn attributes(&self) -> String {
-        format!("epsilon={}", self.epsilon)
+        format!("epsilon={:?}", self.epsilon)
     }
 }

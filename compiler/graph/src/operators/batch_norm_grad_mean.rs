@@ -41,6 +41,6 @@ impl Rule for BatchNormGradMean {
     }
 
     fn attributes(&self) -> String {
-        format!("epsilon={}", self.epsilon)
+        format!("epsilon={:?}", self.epsilon)
     }
 }

@@ -43,6 +43,6 @@ impl Rule for BatchNormGradScale {
     }
 
     fn attributes(&self) -> String {
-        format!("epsilon={}", self.epsilon)
+        format!("epsilon={:?}", self.epsilon)
     }
 }

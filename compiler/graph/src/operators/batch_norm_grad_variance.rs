@@ -44,6 +44,6 @@ impl Rule for BatchNormGradVariance {
     }
 
     fn attributes(&self) -> String {
-        format!("epsilon={}", self.epsilon)
+        format!("epsilon={:?}", self.epsilon)
     }
 }
