@@ -5,6 +5,8 @@
 //! kernels need not treat an extent of one, or a first tap at zero, in any special way. Nothing else is optimized:
 //! statements are lowered in the order written, and what does not change in a loop belongs before it.
 
+use std::collections::BTreeMap;
+
 use crate::ir::{
     Address, Binary, Class, Comparison, Float, Int, IntOperation, Kernel, Mask, Parameter, Register, Shift, Statement,
     Type, Unary, Word,
@@ -20,6 +22,8 @@ pub(crate) struct Builder {
     kernel: Kernel,
     /// Statements of the block being written.
     block: Vec<Statement>,
+    /// Constants that go before the scope of [`Builder::hoist_constants`], if inside one.
+    hoisted: Option<BTreeMap<(Type, u32), Register>>,
 }
 
 impl Builder {
@@ -333,9 +337,36 @@ impl Builder {
 
     /// The same number in every lane.
     pub(crate) fn constant(&mut self, value: f32, lanes: usize) -> Float {
-        let result = self.register(Class::Float, lanes, false);
-        self.push(Statement::Constant { result, bits: value.to_bits() });
-        Float(result)
+        Float(self.constant_bits(Class::Float, value.to_bits(), lanes))
+    }
+
+    fn constant_bits(&mut self, class: Class, bits: u32, lanes: usize) -> Register {
+        let key = (Type { class, lanes }, bits);
+        if let Some(known) = self.hoisted.as_ref().and_then(|hoisted| hoisted.get(&key)) {
+            return *known;
+        }
+        let result = self.register(class, lanes, false);
+        match &mut self.hoisted {
+            Some(hoisted) => {
+                hoisted.insert(key, result);
+            }
+            None => self.push(Statement::Constant { result, bits }),
+        }
+        result
+    }
+
+    /// What `body` writes, with every float and word constant in it made once, before. For loops whose constants are
+    /// worth registers.
+    pub(crate) fn hoist_constants(&mut self, body: impl FnOnce(&mut Self)) {
+        assert!(self.hoisted.is_none(), "constants are hoisted to one place");
+        self.hoisted = Some(BTreeMap::new());
+        let outer = std::mem::take(&mut self.block);
+        body(self);
+        let body = std::mem::replace(&mut self.block, outer);
+        for ((_, bits), result) in self.hoisted.take().unwrap_or_default() {
+            self.push(Statement::Constant { result, bits });
+        }
+        self.block.extend(body);
     }
 
     fn unary(&mut self, operation: Unary, value: Register, class: Class, lanes: usize) -> Register {
@@ -524,9 +555,7 @@ impl Builder {
 
     /// The same word in every lane.
     pub(crate) fn word_constant(&mut self, value: u32, lanes: usize) -> Word {
-        let result = self.register(Class::Word, lanes, false);
-        self.push(Statement::Constant { result, bits: value });
-        Word(result)
+        Word(self.constant_bits(Class::Word, value, lanes))
     }
 
     /// A variable that starts as `value`.

@@ -9,7 +9,7 @@
 //! wrong address.
 
 /// The kind of number a register holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Class {
     /// Signed 64-bit: counters, addresses, byte offsets. Always one lane.
     Int,
@@ -22,7 +22,7 @@ pub(crate) enum Class {
 }
 
 /// What a register holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Type {
     /// The kind of number.
     pub(crate) class: Class,

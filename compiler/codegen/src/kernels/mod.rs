@@ -9,10 +9,23 @@ use netc_schedule::{Kernel, Machine, Step};
 use crate::error::CodegenError;
 use crate::ir;
 
+mod channels;
+mod clip_factor;
+mod contract;
 mod copy;
+mod cross_entropy;
+mod global_maximum;
+mod local_response_norm;
 mod nest;
+mod pack;
+mod pointwise;
 mod pool;
 mod positions;
+mod reduce;
+mod reshape;
+mod softmax;
+mod taps;
+mod upsample;
 mod window;
 
 /// A kernel that is ready to be lowered.
@@ -29,11 +42,31 @@ pub(crate) struct BuiltKernel {
 pub(crate) fn build(step: &Step, machine: &Machine) -> Result<BuiltKernel, CodegenError> {
     let lanes = machine.lanes;
     Ok(match &step.kernel {
+        Kernel::Contract(contract) => contract::build(step, contract, machine),
+        Kernel::PackWeights(pack) => pack::build(step, pack, lanes),
+        Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),
+        Kernel::ClipFactor { limit } => clip_factor::build(step, *limit),
+        Kernel::Pointwise(pointwise) => pointwise::build(step, pointwise, lanes),
         Kernel::Copy => copy::copy(step, lanes),
         Kernel::Fill(value) => copy::fill(step, *value, lanes),
         Kernel::ZeroHalo { before, after } => copy::zero_halo(step, *before, *after, lanes),
         Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, lanes),
         Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, lanes),
+        Kernel::GlobalMaximum => global_maximum::forward(step, lanes),
+        Kernel::GlobalMaximumGradient => global_maximum::backward(step, lanes),
+        Kernel::Softmax { logarithm } => softmax::forward(step, *logarithm, lanes),
+        Kernel::SoftmaxGradient { logarithm } => softmax::backward(step, *logarithm, lanes),
+        &Kernel::LocalResponseNorm { size, alpha, beta, k } => {
+            local_response_norm::forward(step, local_response_norm::Norm { size, alpha, beta, k }, lanes)
+        }
+        &Kernel::LocalResponseNormGradient { size, alpha, beta, k } => {
+            local_response_norm::backward(step, local_response_norm::Norm { size, alpha, beta, k }, lanes)
+        }
+        Kernel::CrossEntropy { label_smoothing } => cross_entropy::forward(step, *label_smoothing, lanes),
+        Kernel::CrossEntropyGradient { label_smoothing } => cross_entropy::backward(step, *label_smoothing, lanes),
+        Kernel::Upsample { linear } => upsample::forward(step, *linear, lanes),
+        Kernel::UpsampleGradient { linear } => upsample::backward(step, *linear, lanes),
+        Kernel::Reshape => reshape::reshape(step, lanes),
         _ => return Err(CodegenError::Unsupported { step: step.name.clone(), kernel: step.kernel.name() }),
     })
 }

@@ -1,0 +1,395 @@
+//! The batch-reduce product: convolution and dense layers, forward and backward-data.
+//!
+//! A *tile* of rows times vectors of destination channels stays in registers over the whole sum. Its rows are
+//! neighboring positions of an image, or samples if the destination has one position. Around it run loops over the
+//! sample's positions, over blocks of vectors (so that a block's weights stay in the nearest cache while the image goes
+//! past) and over samples. See [`tile`] for the sum itself and [`blocking`] for the choice of sizes.
+//!
+//! - Reads and writes exactly the views' elements; packed weights are padded with zeros, which are read but not stored.
+//! - The sum starts at the bias and takes taps, then depth, in order, wherever the row falls.
+
+mod blocking;
+mod tile;
+
+pub(crate) use self::tile::{load_lanes, store_lanes};
+
+use netc_runtime::program::Tasks;
+use netc_schedule::kernel::Contract;
+use netc_schedule::{Axes, Machine, Step, View};
+
+use self::blocking::{Blocking, Cut};
+use self::tile::{Tile, Vector};
+use super::BuiltKernel;
+use super::taps::Runs;
+use crate::builder::{Builder, ELEMENT_BYTES};
+use crate::ir::{Comparison, Int};
+
+/// Multiply-accumulates that make a task: about 20 µs.
+const MACS_PER_TASK: usize = 400_000;
+
+/// Builds the kernel of a contraction.
+pub(crate) fn build(step: &Step, contract: &Contract, machine: &Machine) -> BuiltKernel {
+    assert!(contract.panel.is_multiple_of(machine.lanes), "a panel is whole vectors of the machine it is planned for");
+    let writer = Writer::new(step, contract, machine);
+    if step.write.extents.row * step.write.extents.column == 1 { writer.over_batch() } else { writer.over_positions() }
+}
+
+/// An operand whose address moves with the tile.
+#[derive(Clone, Debug)]
+struct Moving {
+    /// Bytes from one sample, row, column to the next.
+    sample: usize,
+    row: usize,
+    column: usize,
+    /// Bytes from one destination channel to the next; for the source, from one source channel to the next.
+    channel: usize,
+}
+
+impl Moving {
+    /// An operand that spreads over `y`: an axis of one element stands still.
+    fn spread(view: &View) -> Self {
+        let stride = |extent: usize, stride: usize| if extent == 1 { 0 } else { stride * ELEMENT_BYTES };
+        let Axes { channel, row, column } = view.extents;
+        Self {
+            sample: view.sample_stride * ELEMENT_BYTES,
+            row: stride(row, view.strides.row),
+            column: stride(column, view.strides.column),
+            channel: stride(channel, view.strides.channel),
+        }
+    }
+}
+
+/// What the loops around a tile need to know.
+struct Writer<'a> {
+    contract: &'a Contract,
+    write: &'a View,
+    machine: &'a Machine,
+    /// The source, the destination, then what the epilogue reads.
+    moving: Vec<Moving>,
+    runs: Runs,
+    has_bias: bool,
+}
+
+/// Addresses at the current position, in the order of [`Writer::moving`], and of the weights and bias.
+#[derive(Clone)]
+struct Place {
+    moving: Vec<Int>,
+    weights: Int,
+    bias: Int,
+}
+
+impl<'a> Writer<'a> {
+    fn new(step: &'a Step, contract: &'a Contract, machine: &'a Machine) -> Self {
+        let (x, y) = (&step.reads[0], &step.write);
+        let source = Moving {
+            sample: x.sample_stride * ELEMENT_BYTES,
+            row: contract.stride.row * x.strides.row * ELEMENT_BYTES,
+            column: contract.stride.column * x.strides.column * ELEMENT_BYTES,
+            channel: x.strides.channel * ELEMENT_BYTES,
+        };
+        let destination = Moving { channel: y.strides.channel * ELEMENT_BYTES, ..Moving::spread(y) };
+        let mut moving = vec![source, destination];
+        moving.extend(step.reads[2 + usize::from(contract.bias)..].iter().map(Moving::spread));
+        let offset = |tap: &netc_schedule::kernel::Tap| {
+            tap.row * x.strides.row as isize + tap.column * x.strides.column as isize
+        };
+        let offsets: Vec<isize> = contract.taps.iter().map(offset).collect();
+        let runs = Runs::new(&offsets, contract.depth, x.strides.channel);
+        Self { contract, write: y, machine, moving, runs, has_bias: contract.bias }
+    }
+
+    /// Addresses of all operands at the first element.
+    fn arguments(&self, b: &mut Builder) -> Place {
+        let source = b.argument(0);
+        let weights = b.argument(1);
+        let bias = if self.has_bias { b.argument(2) } else { Int::Constant(0) };
+        let first_read = 2 + usize::from(self.has_bias);
+        let reads = self.moving.len() - 2;
+        let destination = b.argument(first_read + reads);
+        let mut moving = vec![source, destination];
+        moving.extend((0..reads).map(|read| b.argument(first_read + read)));
+        Place { moving, weights, bias }
+    }
+
+    /// The place moved by `index` steps of `bytes` in each moving operand.
+    fn advance(&self, b: &mut Builder, place: &Place, index: Int, bytes: impl Fn(&Moving) -> usize) -> Place {
+        let moved = place.moving.iter().zip(&self.moving).map(|(base, moving)| {
+            let distance = b.multiply(index, bytes(moving));
+            b.add(*base, distance)
+        });
+        Place { moving: moved.collect(), ..place.clone() }
+    }
+
+    /// Samples in this run; a destination that exists once has one.
+    fn samples(&self, b: &mut Builder) -> Int {
+        if self.write.is_batched() { b.batch() } else { Int::Constant(1) }
+    }
+
+    fn tasks(&self, parts: usize, group: usize) -> Tasks {
+        if self.write.is_batched() {
+            Tasks { per_group: parts as u64, group: group as u64, fixed: 0 }
+        } else {
+            Tasks::fixed(parts as u64)
+        }
+    }
+
+    fn depth_total(&self) -> usize {
+        self.contract.taps.len() * self.contract.depth
+    }
+
+    /// Bytes of one panel of packed weights.
+    fn panel_bytes(&self) -> usize {
+        self.depth_total() * self.contract.panel * ELEMENT_BYTES
+    }
+
+    /// Panels of one group.
+    fn panels(&self) -> usize {
+        self.contract.width.div_ceil(self.contract.panel)
+    }
+
+    /// The vectors of a block of `count` panels that starts at panel `first`, as far as there are channels.
+    fn vectors(&self, first: usize, count: usize) -> Vec<Vector> {
+        let lanes = self.machine.lanes;
+        let mut vectors = Vec::new();
+        for panel in 0..count {
+            for lane in (0..self.contract.panel).step_by(lanes) {
+                let channel = panel * self.contract.panel + lane;
+                let valid = self.contract.width.saturating_sub(first * self.contract.panel + channel).min(lanes);
+                if valid > 0 {
+                    let weight_offset = panel * self.panel_bytes() + lane * ELEMENT_BYTES;
+                    vectors.push(Vector { weight_offset, channel, valid });
+                }
+            }
+        }
+        vectors
+    }
+
+    /// The place moved to a group and a block of panels.
+    fn at_block(&self, b: &mut Builder, place: &Place, group: Int, panel: Int) -> Place {
+        let inside = b.multiply(panel, self.contract.panel);
+        let before = b.multiply(group, self.contract.width);
+        let channel = b.add(before, inside);
+        let depth = b.multiply(group, self.contract.depth);
+        let moved = place.moving.iter().zip(&self.moving).enumerate().map(|(operand, (base, moving))| {
+            let distance = b.multiply(if operand == 0 { depth } else { channel }, moving.channel);
+            b.add(*base, distance)
+        });
+        let moving = moved.collect();
+        let before = b.multiply(group, self.panels());
+        let panel = b.add(before, panel);
+        let distance = b.multiply(panel, self.panel_bytes());
+        let weights = b.add(place.weights, distance);
+        let bias = if self.has_bias { b.step(place.bias, channel, 1) } else { place.bias };
+        Place { moving, weights, bias }
+    }
+
+    /// For every block of `block` panels in `range` (counted over all groups): `body` with the place of the block and
+    /// its vectors. Code for the last block of a group is written apart if it is smaller.
+    fn each_block(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        block: usize,
+        range: (Int, Int),
+        body: &mut dyn FnMut(&mut Builder, &Place, &[Vector]),
+    ) {
+        let blocks = self.panels().div_ceil(block);
+        let last = blocks - 1;
+        let (whole, rest) = (self.vectors(0, block), self.vectors(last * block, block));
+        b.for_range(range.0, range.1, 1, |b, index| {
+            let (group, within) = (b.divide(index, blocks), b.remainder(index, blocks));
+            let (group, within) = if self.contract.groups == 1 { (Int::Constant(0), index) } else { (group, within) };
+            let panel = b.multiply(within, block);
+            let place = self.at_block(b, place, group, panel);
+            if whole == rest {
+                return body(b, &place, &whole);
+            }
+            // Both need `body`, one after the other.
+            let body = std::cell::RefCell::new(body);
+            b.when_else(
+                within,
+                Comparison::Equal,
+                last,
+                |b| (body.borrow_mut())(b, &place, &rest),
+                |b| (body.borrow_mut())(b, &place, &whole),
+            );
+        });
+    }
+
+    /// Tiles along the positions of each sample.
+    fn over_positions(&self) -> BuiltKernel {
+        let extents = self.write.extents;
+        let blocking = Blocking::choose(self, (extents.row, extents.column));
+        let blocks = self.contract.groups * self.panels().div_ceil(blocking.panels);
+        let row_blocks = extents.row.div_ceil(blocking.rows);
+        let block_macs = blocking.panels * self.contract.panel * self.depth_total();
+        let strip_macs = (block_macs * blocking.rows * extents.column).max(1);
+        let rows = Cut::new(row_blocks, MACS_PER_TASK / strip_macs);
+        let columns = Cut::new(blocks, MACS_PER_TASK / (strip_macs * rows.chunk));
+        let parts = rows.parts * columns.parts;
+        let sample_macs = strip_macs * row_blocks * blocks;
+        let group = if parts == 1 { (MACS_PER_TASK / sample_macs).clamp(1, 64) } else { 1 };
+
+        let mut b = Builder::new();
+        let place = self.arguments(&mut b);
+        let batch = self.samples(&mut b);
+        b.tasks(|b, task| {
+            let (first, part) = (b.divide(task, parts), b.remainder(task, parts));
+            let (column, row) = (b.divide(part, rows.parts), b.remainder(part, rows.parts));
+            let (block_range, row_range) = (columns.range(b, column), rows.range(b, row));
+            let first = b.multiply(first, group);
+            let last = b.add(first, group);
+            let last = if group == 1 { last } else { b.smaller(last, batch) };
+            let one_sample = |b: &mut Builder, sample: Int| {
+                let place = self.advance(b, &place, sample, |moving| moving.sample);
+                self.each_block(b, &place, blocking.panels, block_range, &mut |b, place, vectors| {
+                    self.positions(b, place, vectors, &blocking, row_range);
+                });
+            };
+            if group == 1 { one_sample(b, first) } else { b.for_range(first, last, 1, one_sample) }
+        });
+        BuiltKernel { ir: b.finish(), tasks: self.tasks(parts, group) }
+    }
+
+    /// All tiles of some blocks of rows.
+    fn positions(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        vectors: &[Vector],
+        blocking: &Blocking,
+        (first, last): (Int, Int),
+    ) {
+        let rows = self.write.extents.row;
+        let whole = rows / blocking.rows;
+        let rest = rows % blocking.rows;
+        let strip = |b: &mut Builder, index: Int, height: usize| {
+            let place = self.advance(b, place, index, |moving| moving.row * blocking.rows);
+            self.strip(b, &place, vectors, blocking.columns, height);
+        };
+        let end = b.smaller(last, whole);
+        b.for_range(first, end, 1, |b, index| strip(b, index, blocking.rows));
+        if rest > 0 {
+            let start = b.larger(first, whole);
+            b.for_range(start, last, 1, |b, index| strip(b, index, rest));
+        }
+    }
+
+    /// All tiles of one block of rows, `height` rows high.
+    fn strip(&self, b: &mut Builder, place: &Place, vectors: &[Vector], width: usize, height: usize) {
+        let columns = self.write.extents.column;
+        let (whole, rest) = (columns / width, columns % width);
+        let tile = |b: &mut Builder, index: Int, width: usize, count: usize| {
+            let place = self.advance(b, place, index, |moving| moving.column * width);
+            let positions = (0..height).flat_map(|row| (0..count).map(move |column| (0, row, column)));
+            self.tile(b, &place, vectors, &positions.collect::<Vec<_>>());
+        };
+        b.for_range(0usize, whole, 1, |b, index| tile(b, index, width, width));
+        if rest > 0 {
+            tile(b, Int::Constant(whole as i64), width, rest);
+        }
+    }
+
+    /// One tile, its rows at these (sample, row, column) from the place.
+    fn tile(&self, b: &mut Builder, place: &Place, vectors: &[Vector], positions: &[(usize, usize, usize)]) {
+        let offset = |operand: usize| {
+            let moving = &self.moving[operand];
+            let bytes = |(sample, row, column): &(usize, usize, usize)| {
+                sample * moving.sample + row * moving.row + column * moving.column
+            };
+            positions.iter().map(bytes).collect::<Vec<_>>()
+        };
+        let tile = Tile {
+            lanes: self.machine.lanes,
+            panel: self.contract.panel,
+            vectors,
+            row_offsets: (0..self.moving.len()).map(offset).collect(),
+            channels: self.moving.iter().map(|moving| moving.channel).collect(),
+            runs: &self.runs,
+            has_bias: self.has_bias,
+            epilogue: &self.contract.epilogue,
+        };
+        tile.write(b, &place.moving, place.weights, place.bias);
+    }
+
+    /// Tiles along the batch: the destination has one position.
+    fn over_batch(&self) -> BuiltKernel {
+        let levels = blocking::batch_levels(self.contract.panel / self.machine.lanes, self.machine.vector_registers);
+        let widest = levels.iter().map(|level| level.panels).max().unwrap_or(1);
+        let panel_macs = self.contract.panel * self.depth_total();
+        let total = self.contract.groups * self.panels();
+        // Weights are read once for each group of samples; groups are large where weights do not fit a cache.
+        let weights_bytes = total * self.panel_bytes();
+        let shortest = if weights_bytes > 512 * 1024 { 48 } else { 12 };
+        let group = (MACS_PER_TASK / (panel_macs * total.min(4 * widest)).max(1)).clamp(shortest, 96);
+        let group = group.next_multiple_of(levels[0].rows);
+        // A task takes whole blocks of the widest level, of one group of channels or of all.
+        let per_group_blocks = self.panels().div_ceil(widest);
+        let wanted = (MACS_PER_TASK / 2 / (panel_macs * widest * group.min(8)).max(1)).max(1);
+        let cut = Cut::new(self.contract.groups * per_group_blocks, wanted);
+
+        let mut b = Builder::new();
+        let place = self.arguments(&mut b);
+        let batch = self.samples(&mut b);
+        b.tasks(|b, task| {
+            let (index, part) = (b.divide(task, cut.parts), b.remainder(task, cut.parts));
+            let range = cut.range(b, part);
+            let first = b.multiply(index, group);
+            let end = b.add(first, group);
+            let last = b.smaller(end, batch);
+            let mut start = first;
+            for level in &levels {
+                let count = b.subtract(last, start);
+                let rest = b.remainder(count, level.rows);
+                let end = b.subtract(last, rest);
+                self.batch_level(b, &place, level, widest, range, (start, end));
+                start = end;
+            }
+        });
+        BuiltKernel { ir: b.finish(), tasks: self.tasks(cut.parts, group) }
+    }
+
+    /// Tiles of one height: for every block of panels, all samples in the range.
+    fn batch_level(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        level: &blocking::Level,
+        widest: usize,
+        range: (Int, Int),
+        (start, end): (Int, Int),
+    ) {
+        let positions: Vec<_> = (0..level.rows).map(|sample| (sample, 0, 0)).collect();
+        let samples = |b: &mut Builder, place: &Place, vectors: &[Vector]| {
+            b.for_range(start, end, level.rows, |b, sample| {
+                let place = self.advance(b, place, sample, |moving| moving.sample);
+                self.tile(b, &place, vectors, &positions);
+            });
+        };
+        // Nothing is set up if no sample is left for this height.
+        b.when(start, Comparison::Less, end, |b| {
+            if level.panels == widest {
+                self.each_block(b, place, level.panels, range, &mut |b, place, vectors| samples(b, place, vectors));
+                return;
+            }
+            // Ranges count blocks of the widest level, within groups; smaller blocks run inside.
+            let blocks = self.panels().div_ceil(widest);
+            let small = self.panels().div_ceil(level.panels);
+            let inside = widest / level.panels;
+            let scaled = |b: &mut Builder, bound: Int| {
+                if self.contract.groups == 1 {
+                    let bound = b.multiply(bound, inside);
+                    return b.smaller(bound, small);
+                }
+                let (group, within) = (b.divide(bound, blocks), b.remainder(bound, blocks));
+                let (before, within) = (b.multiply(group, small), b.multiply(within, inside));
+                b.add(before, within)
+            };
+            let (first, last) = (scaled(b, range.0), scaled(b, range.1));
+            self.each_block(b, place, level.panels, (first, last), &mut |b, place, vectors| samples(b, place, vectors));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

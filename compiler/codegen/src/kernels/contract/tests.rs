@@ -1,0 +1,227 @@
+//! Compiled contractions against naive loops.
+
+use netc_schedule::kernel::{Contract, Stride, Tap};
+use netc_schedule::{Axes, Expression, Instruction, Kernel, Machine, View};
+use proptest::prelude::*;
+
+use crate::testing::{Memory, Order, Setup, any_order, element, machines};
+
+/// One contraction with everything that may vary.
+#[derive(Clone, Debug)]
+struct Case {
+    groups: usize,
+    depth: usize,
+    width: usize,
+    kernel: (usize, usize),
+    dilation: (usize, usize),
+    stride: (usize, usize),
+    out: (usize, usize),
+    orders: (Order, Order),
+    halo: usize,
+    bias: bool,
+    epilogue: usize,
+    batch: usize,
+    reversed: bool,
+}
+
+fn any_case() -> impl Strategy<Value = Case> {
+    let sizes = (prop::sample::select(vec![1usize, 1, 1, 2, 3]), 1usize..18, 1usize..20);
+    let window = ((1usize..4, 1usize..6), (1usize..3, 1usize..3), (1usize..3, 1usize..3));
+    let place = ((1usize..6, 1usize..15), (any_order(), any_order()), 0usize..2);
+    let rest = (any::<bool>(), 0usize..4, prop::sample::select(vec![0usize, 1, 2, 5]), any::<bool>());
+    (sizes, window, place, rest).prop_map(|(sizes, window, place, rest)| Case {
+        groups: sizes.0,
+        depth: sizes.1,
+        width: sizes.2,
+        kernel: window.0,
+        dilation: window.1,
+        stride: window.2,
+        out: place.0,
+        orders: place.1,
+        halo: place.2,
+        bias: rest.0,
+        epilogue: rest.1,
+        batch: rest.2,
+        reversed: rest.3,
+    })
+}
+
+impl Case {
+    fn taps(&self) -> Vec<Tap> {
+        // The window starts in the halo, one row and column before the view.
+        let at = |row: usize, column: usize| Tap {
+            row: (row * self.dilation.0) as isize - 1,
+            column: (column * self.dilation.1) as isize - 1,
+        };
+        let mut taps: Vec<Tap> =
+            (0..self.kernel.0).flat_map(|row| (0..self.kernel.1).map(move |column| at(row, column))).collect();
+        if self.reversed {
+            taps.reverse();
+        }
+        taps
+    }
+
+    /// The operands, with exactly as much halo as windows reach.
+    fn setup(&self, machine: &Machine) -> (Setup, Vec<View>, View) {
+        let mut setup = Setup::new(9).on(machine);
+        let panel = machine.panel();
+        let reach = |out: usize, stride: usize, kernel: usize, dilation: usize| {
+            // Rows or columns from the window origin's first to the last touched, less the one before the view.
+            (out - 1) * stride + (kernel - 1) * dilation
+        };
+        let height = reach(self.out.0, self.stride.0, self.kernel.0, self.dilation.0);
+        let width = reach(self.out.1, self.stride.1, self.kernel.1, self.dilation.1);
+        let extents = (self.groups * self.depth, height.max(1), width.max(1));
+        let x = setup.buffer(extents, self.orders.0, [1, 0, 1, 0], true);
+        let panels = self.width.div_ceil(panel);
+        let taps = self.kernel.0 * self.kernel.1;
+        let weights = setup.flat(self.groups * panels * taps * self.depth * panel);
+        let bias = setup.flat(self.groups * self.width);
+        let out = (self.groups * self.width, self.out.0, self.out.1);
+        let full = setup.batched(out, self.orders.0, 0);
+        let channel = setup.flat(self.groups * self.width);
+        let scalar = setup.flat(1);
+        let y = setup.batched(out, self.orders.1, self.halo);
+        let mut reads = vec![x, weights];
+        if self.bias {
+            reads.push(bias);
+        }
+        match self.epilogue {
+            1 => reads.push(full),
+            2 => reads.extend([channel, scalar]),
+            // The write itself: a sum in place.
+            3 => reads.push(y.clone()),
+            _ => {}
+        }
+        (setup, reads, y)
+    }
+
+    fn expression(&self) -> Expression {
+        let mut body = Expression::identity();
+        match self.epilogue {
+            1 | 3 => {
+                body.push(Instruction::Read(1));
+                body.push(Instruction::Add(0, 1));
+            }
+            2 => {
+                body.push(Instruction::Read(1));
+                body.push(Instruction::Read(2));
+                body.push(Instruction::MultiplyAdd(0, 1, 2));
+                let zero = body.push(Instruction::Constant(0.0));
+                body.push(Instruction::Maximum(3, zero));
+            }
+            _ => {}
+        }
+        body
+    }
+
+    fn kernel(&self, panel: usize) -> Contract {
+        Contract {
+            taps: self.taps(),
+            stride: Stride { row: self.stride.0, column: self.stride.1 },
+            groups: self.groups,
+            depth: self.depth,
+            width: self.width,
+            panel,
+            bias: self.bias,
+            epilogue: self.expression(),
+        }
+    }
+
+    fn reference(
+        &self,
+        panel: usize,
+        memory: &mut Memory,
+        (reads, y): (&[View], &View),
+        (n, c, h, w): (usize, usize, isize, isize),
+    ) {
+        let (group, o) = (c / self.width, c % self.width);
+        let taps = self.taps();
+        let panels = self.width.div_ceil(panel);
+        let x = &reads[0];
+        let mut sum = if self.bias { memory[2][c] } else { 0.0 };
+        for (t, tap) in taps.iter().enumerate() {
+            for k in 0..self.depth {
+                let row = h * self.stride.0 as isize + tap.row;
+                let column = w * self.stride.1 as isize + tap.column;
+                let block = (group * panels + o / panel) * taps.len() + t;
+                let weight = memory[1][(block * self.depth + k) * panel + o % panel];
+                sum = memory[0][element(x, n, group * self.depth + k, row, column)].mul_add(weight, sum);
+            }
+        }
+        let first = 2 + usize::from(self.bias);
+        let at = |memory: &Memory, index: usize| {
+            let view = &reads[first + index];
+            let Axes { row, column, channel } = view.extents;
+            let (c, h, w) = (c.min(channel - 1), h.min(row as isize - 1), w.min(column as isize - 1));
+            memory[view.buffer.index()][element(view, n, c, h, w)]
+        };
+        let value = match self.epilogue {
+            1 | 3 => sum + at(memory, 0),
+            2 => {
+                let value = sum.mul_add(at(memory, 0), at(memory, 1));
+                if 0.0 > value { 0.0 } else { value }
+            }
+            _ => sum,
+        };
+        memory[y.buffer.index()][element(y, n, c, h, w)] = value;
+    }
+
+    /// Sums have a fixed order and one rounding a product, so the bits are known.
+    fn check(&self) {
+        for machine in machines() {
+            let (setup, reads, y) = self.setup(&machine);
+            let views = reads.clone();
+            let kernel = Kernel::Contract(self.kernel(machine.panel()));
+            setup.check(kernel, reads, y.clone(), self.batch, 0.0, |memory, n, c, h, w| {
+                self.reference(machine.panel(), memory, (&views, &y), (n, c, h, w));
+            });
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(160))]
+
+    #[test]
+    fn sums_as_documented(case in any_case()) {
+        case.check();
+    }
+
+    #[test]
+    fn one_position_runs_along_the_batch(
+        mut case in any_case(),
+        batch in 0usize..20,
+        width in 1usize..70,
+    ) {
+        case.out = (1, 1);
+        case.batch = batch;
+        case.width = width;
+        case.check();
+    }
+}
+
+/// Large enough for several tasks, loops over depth and over taps.
+#[test]
+fn large_sums() {
+    let base = Case {
+        groups: 1,
+        depth: 64,
+        width: 64,
+        kernel: (3, 3),
+        dilation: (1, 1),
+        stride: (1, 1),
+        out: (17, 13),
+        orders: (Order::ChannelsLast, Order::ChannelsLast),
+        halo: 1,
+        bias: true,
+        epilogue: 2,
+        batch: 2,
+        reversed: false,
+    };
+    base.check();
+    Case { dilation: (2, 2), depth: 33, width: 21, ..base.clone() }.check();
+    Case { kernel: (5, 5), stride: (2, 2), depth: 3, width: 50, ..base.clone() }.check();
+    Case { kernel: (1, 1), out: (1, 1), depth: 700, width: 130, batch: 9, ..base.clone() }.check();
+    Case { kernel: (5, 5), out: (1, 1), depth: 16, width: 120, batch: 3, ..base }.check();
+}
