@@ -1,7 +1,7 @@
 //! The training graph: the network in its training form, the loss, the gradients and the updates.
 //!
 //! Every value that changes from step to step (labels, learning rate, dropout key, Adam's corrections) is an input, so
-//! that a schedule needs no recompilation.
+//! that a schedule needs no recompilation. The training loop knows them by the names in `netc_runtime::train::feed`.
 
 use std::collections::BTreeMap;
 
@@ -16,25 +16,13 @@ use netc_graph::operators::random_drop::RandomDrop;
 use netc_graph::{Graph, NodeId, Operator, ShapeError, Type, assert_valid};
 use netc_runtime::random::Stream;
 use netc_runtime::recipe::{Loss, TrainRecipe};
+pub use netc_runtime::train::feed::{
+    ADAM_CORRECTION1, ADAM_CORRECTION2, DROPOUT_KEY, LABELS, LEARNING_RATE, LOSS, TARGET,
+};
 use netc_runtime::{DType, Shape};
 
 use crate::gradients::{GradientError, add_gradients};
 use crate::optimizer;
-
-/// Input: labels for cross-entropy, i32, one per sample or per pixel; negative ones do not count.
-pub const LABELS: &str = "labels";
-/// Input: target for the mean squared error, f32, of the shape of the network's output.
-pub const TARGET: &str = "target";
-/// Output: the loss, a single f32, mean over the batch.
-pub const LOSS: &str = "loss";
-/// Input: the learning rate of this step, a single f32.
-pub const LEARNING_RATE: &str = "learning_rate";
-/// Input: `1 - beta1^t` of step `t`, counted from 1, a single f32. Only with Adam.
-pub const ADAM_CORRECTION1: &str = "adam_correction1";
-/// Input: `1 - beta2^t` of step `t`, counted from 1, a single f32. Only with Adam.
-pub const ADAM_CORRECTION2: &str = "adam_correction2";
-/// Input: the random key of this step, a single i32. Only if the network has dropout.
-pub const DROPOUT_KEY: &str = "dropout_key";
 
 /// Why a network cannot be trained with a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

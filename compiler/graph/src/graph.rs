@@ -4,6 +4,9 @@
 //! and acyclic. petgraph stays private: callers see [`NodeId`]s in a stable order, which is the order of addition, and
 //! so the same calls always give the same graph.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
 use netc_diagnostics::Span;
 use petgraph::Direction;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
@@ -175,8 +178,6 @@ impl Graph {
     /// All nodes, each after its inputs; among those that are ready the one added first comes first.
     #[must_use]
     pub fn topological(&self) -> Vec<NodeId> {
-        use std::cmp::Reverse;
-        use std::collections::{BTreeMap, BinaryHeap};
         let mut missing: BTreeMap<NodeId, usize> = self.ids().map(|id| (id, self.inputs(id).len())).collect();
         let mut ready: BinaryHeap<Reverse<NodeId>> = missing
             .iter()
@@ -238,19 +239,21 @@ impl Graph {
         &self.updates
     }
 
-    /// Makes every user, output and update of `old` take `new` instead.
+    /// Makes every user, output and update of `old` take `new` instead, except the nodes that `new` itself is computed
+    /// from: so `new` may wrap `old`.
     ///
     /// # Panics
     /// If the types differ.
     pub fn replace_uses(&mut self, old: NodeId, new: NodeId) {
         assert_eq!(self.ty(old), self.ty(new), "a replacement keeps the type");
+        let kept = self.needed_for([new]);
         let edges: Vec<_> = self
             .nodes
             .edges_directed(old.to_petgraph(), Direction::Outgoing)
             .map(|edge| (edge.id(), edge.target(), *edge.weight()))
             .collect();
         for (edge, user, slot) in edges {
-            if NodeId::from_petgraph(user) == new {
+            if kept.contains(&NodeId::from_petgraph(user)) {
                 continue;
             }
             self.nodes.remove_edge(edge);
@@ -270,12 +273,17 @@ impl Graph {
 
     /// Removes every node that no output and no update needs. Inputs stay: they are the network's interface.
     pub fn remove_unused(&mut self) {
-        let mut needed: std::collections::BTreeSet<NodeId> = self
-            .ids()
-            .filter(|&id| matches!(self.node(id).operator, Operator::Input(_)))
-            .chain(self.outputs.iter().map(|(_, id)| *id))
-            .chain(self.updates.iter().flat_map(|update| [update.parameter, update.value]))
-            .collect();
+        let interface = self.input_nodes().into_iter();
+        let results = self.outputs.iter().map(|(_, id)| *id);
+        let updates = self.updates.iter().flat_map(|update| [update.parameter, update.value]);
+        let needed = self.needed_for(interface.chain(results).chain(updates));
+        self.nodes
+            .retain_nodes(|_, index| needed.contains(&NodeId::from_petgraph(index)));
+    }
+
+    /// These nodes and everything they are computed from.
+    fn needed_for(&self, roots: impl IntoIterator<Item = NodeId>) -> BTreeSet<NodeId> {
+        let mut needed: BTreeSet<NodeId> = roots.into_iter().collect();
         let mut pending: Vec<NodeId> = needed.iter().copied().collect();
         while let Some(id) = pending.pop() {
             for input in self.inputs(id) {
@@ -284,8 +292,7 @@ impl Graph {
                 }
             }
         }
-        self.nodes
-            .retain_nodes(|_, index| needed.contains(&NodeId::from_petgraph(index)));
+        needed
     }
 
     /// The network's inputs, in order of addition.

@@ -1,4 +1,5 @@
-//! The operators, one table: to add one, write its file in `operators/` and its line here.
+//! The operators, one table: to add one, write its file in `operators/`, its line here, and its arm in `samples.rs`, from
+//! which the tests of shapes, gradients and kernels draw.
 
 use std::fmt;
 

@@ -293,3 +293,19 @@ fn labels_must_name_classes() {
     assert!(run(vec![2, -1]).is_ok());
     insta::assert_snapshot!(run(vec![0, 3]).unwrap_err(), @"element 1 of `labels` is label 3, but there are 3 classes");
 }
+
+#[test]
+fn a_node_can_be_wrapped() {
+    let mut graph = small();
+    let relu = graph.ids().find(|&id| graph.node(id).name == "relu1").unwrap();
+    let inner = graph.derive(relu, Relu {}, &[relu]);
+    let outer = graph.derive(relu, Relu {}, &[inner]);
+    graph.replace_uses(relu, outer);
+    assert_eq!(verify(&graph), []);
+    assert_eq!(graph.users(relu), [inner]);
+    assert_eq!(graph.node(graph.users(outer)[0]).name, "flatten1");
+    // Without users, both go; what is an output or an input stays.
+    graph.replace_uses(outer, relu);
+    graph.remove_unused();
+    assert_eq!(to_text(&graph), to_text(&small()));
+}
