@@ -21,11 +21,13 @@ mod pack;
 mod pointwise;
 mod pool;
 mod positions;
+mod product;
 mod reduce;
 mod reshape;
 mod softmax;
 mod taps;
 mod upsample;
+mod weight_gradient;
 mod window;
 
 /// A kernel that is ready to be lowered.
@@ -43,6 +45,7 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> Result<BuiltKernel, Codeg
     let lanes = machine.lanes;
     Ok(match &step.kernel {
         Kernel::Contract(contract) => contract::build(step, contract, machine),
+        Kernel::WeightGradient(gradient) => weight_gradient::build(step, gradient, machine),
         Kernel::PackWeights(pack) => pack::build(step, pack, lanes),
         Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),
         Kernel::ClipFactor { limit } => clip_factor::build(step, *limit),
