@@ -10,6 +10,7 @@ use crate::error::CodegenError;
 use crate::jit::{Assembler, Code, host_module};
 use crate::kernels::{self, BuiltKernel};
 use crate::lower_cranelift::LANES;
+use crate::x86::Level;
 
 /// Compiles a plan for the processor we run on.
 ///
@@ -19,14 +20,18 @@ use crate::lower_cranelift::LANES;
 /// Errors: [`CodegenError::Unsupported`] for a kernel without code, [`CodegenError::Lanes`] and [`CodegenError::Host`]
 /// for a machine without a code generator, [`CodegenError::Backend`] if Cranelift refuses a kernel.
 pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> {
-    check_machine(machine)?;
-    let mut assembler = Assembler::new(host_module()?);
+    let level = level_of(machine)?;
+    let mut assembler = Assembler::new(host_module()?, level);
     let prologue = define(&plan.prologue, machine, &mut assembler)?;
     let steps = define(&plan.steps, machine, &mut assembler)?;
     let code_bytes = assembler.code_bytes();
     let code = Code::finish(assembler)?;
     let calls = |steps: &[Step], defined: &[Defined]| {
-        steps.iter().zip(defined).map(|(step, defined)| call(plan, step, defined, &code)).collect()
+        steps
+            .iter()
+            .zip(defined)
+            .map(|(step, defined)| call(plan, step, defined, &code))
+            .collect()
     };
     Ok(Program {
         name: plan.name.clone(),
@@ -48,7 +53,6 @@ pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> 
 ///
 /// Errors: as [`compile`], but for those of the host.
 pub fn emit(plan: &Plan, machine: &Machine) -> Result<String, CodegenError> {
-    check_machine(machine)?;
     let mut text = String::new();
     for step in plan.prologue.iter().chain(&plan.steps) {
         let built = kernels::build(step, machine)?;
@@ -58,7 +62,11 @@ pub fn emit(plan: &Plan, machine: &Machine) -> Result<String, CodegenError> {
         }
         let _ = writeln!(text, "    // argument {}: writes {}", step.reads.len(), step.write);
         let tasks = built.tasks;
-        let _ = writeln!(text, "    // tasks: {} a group of {}, {} fixed", tasks.per_group, tasks.group, tasks.fixed);
+        let _ = writeln!(
+            text,
+            "    // tasks: {} a group of {}, {} fixed",
+            tasks.per_group, tasks.group, tasks.fixed
+        );
         for line in built.ir.to_string().lines() {
             let _ = writeln!(text, "    {line}");
         }
@@ -67,11 +75,24 @@ pub fn emit(plan: &Plan, machine: &Machine) -> Result<String, CodegenError> {
     Ok(text)
 }
 
-fn check_machine(machine: &Machine) -> Result<(), CodegenError> {
+/// The wide lowering that a machine asks for, `None` for Cranelift's.
+///
+/// Errors: [`CodegenError::Lanes`] if this processor does not have it.
+pub(crate) fn level_of(machine: &Machine) -> Result<Option<Level>, CodegenError> {
     if machine.lanes == LANES {
-        return Ok(());
+        return Ok(None);
     }
-    Err(CodegenError::Lanes { lanes: machine.lanes, supported: LANES })
+    let host = Level::detect();
+    let wanted = [Level::Avx2, Level::Avx512]
+        .into_iter()
+        .find(|level| level.lanes() == machine.lanes);
+    match wanted {
+        Some(level) if host >= Some(level) => Ok(wanted),
+        _ => Err(CodegenError::Lanes {
+            lanes: machine.lanes,
+            supported: host.map_or(LANES, Level::lanes),
+        }),
+    }
 }
 
 struct Defined {
@@ -86,7 +107,10 @@ fn define<M: cranelift_module::Module>(
 ) -> Result<Vec<Defined>, CodegenError> {
     let one = |step: &Step| {
         let BuiltKernel { ir, tasks } = kernels::build(step, machine)?;
-        Ok(Defined { id: assembler.define(step.kernel.name(), ir)?, tasks })
+        Ok(Defined {
+            id: assembler.define(step.kernel.name(), ir)?,
+            tasks,
+        })
     };
     steps.iter().map(one).collect()
 }
@@ -95,7 +119,9 @@ fn call(plan: &Plan, step: &Step, defined: &Defined, code: &Code) -> Call {
     let operands = || step.reads.iter().chain([&step.write]);
     let bytes = |batched: bool| {
         let views = operands().filter(|view| view.is_batched() == batched);
-        views.map(|view| (view.element_count() * view.dtype.size_bytes()) as u64).sum()
+        views
+            .map(|view| (view.element_count() * view.dtype.size_bytes()) as u64)
+            .sum()
     };
     Call {
         name: step.name.clone(),
@@ -117,9 +143,16 @@ fn location(plan: &Plan, view: &View) -> Location {
         Place::Output(index) => Location::Output { index, offset },
         Place::Parameter(index) => Location::Parameter { index, offset },
         Place::Constant(index) => Location::Constant { index, offset },
-        Place::Prepared { offset_bytes } => Location::Prepared { offset: offset_bytes + offset },
-        Place::Batched { offset_bytes } => Location::Batched { per_sample: offset_bytes, offset },
-        Place::Fixed { offset_bytes } => Location::Fixed { offset: offset_bytes + offset },
+        Place::Prepared { offset_bytes } => Location::Prepared {
+            offset: offset_bytes + offset,
+        },
+        Place::Batched { offset_bytes } => Location::Batched {
+            per_sample: offset_bytes,
+            offset,
+        },
+        Place::Fixed { offset_bytes } => Location::Fixed {
+            offset: offset_bytes + offset,
+        },
     }
 }
 

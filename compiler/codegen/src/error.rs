@@ -12,11 +12,11 @@ pub enum CodegenError {
         kernel: &'static str,
     },
     /// The machine has vectors of a width that no lowering makes.
-    #[error("there is no code for vectors of {lanes} lanes on this machine, only of {supported}")]
+    #[error("this processor has no vectors of {lanes} lanes; it has {supported} at most")]
     Lanes {
         /// What the plan was made for.
         lanes: usize,
-        /// What there is.
+        /// The widest there is.
         supported: usize,
     },
     /// The processor we run on is not one that Cranelift makes code for.

@@ -18,10 +18,15 @@ use netc_runtime::program::KernelFunction;
 use crate::error::CodegenError;
 use crate::ir::Kernel;
 use crate::lower_cranelift;
+use crate::x86::{self, Level};
+
+/// Functions start at a cache line.
+const ALIGNMENT: u64 = 64;
 
 /// A module with what is needed to add kernels to it.
 pub(crate) struct Assembler<M: Module> {
     module: M,
+    level: Option<Level>,
     context: Context,
     frontend: FunctionBuilderContext,
     /// Kernels that are there already.
@@ -30,10 +35,17 @@ pub(crate) struct Assembler<M: Module> {
 }
 
 impl<M: Module> Assembler<M> {
-    /// Writes into this module.
-    pub(crate) fn new(module: M) -> Self {
+    /// Writes into this module: kernels for a level's vectors, or for Cranelift's.
+    pub(crate) fn new(module: M, level: Option<Level>) -> Self {
         let context = module.make_context();
-        Self { module, context, frontend: FunctionBuilderContext::new(), known: HashMap::new(), code_bytes: 0 }
+        Self {
+            module,
+            level,
+            context,
+            frontend: FunctionBuilderContext::new(),
+            known: HashMap::new(),
+            code_bytes: 0,
+        }
     }
 
     /// Compiles a kernel, or finds the equal one compiled before.
@@ -49,13 +61,30 @@ impl<M: Module> Assembler<M> {
         };
         self.module.clear_context(&mut self.context);
         lower_cranelift::set_signature(&mut self.context.func.signature);
-        let id = self.module.declare_anonymous_function(&self.context.func.signature).map_err(failed)?;
-        let config = self.module.target_config();
-        lower_cranelift::lower(&kernel, &mut self.context.func, &mut self.frontend, config);
-        self.module.define_function(id, &mut self.context).map_err(failed)?;
-        self.code_bytes += self.context.compiled_code().map_or(0, |code| code.code_buffer().len());
+        let id = self
+            .module
+            .declare_anonymous_function(&self.context.func.signature)
+            .map_err(failed)?;
+        self.code_bytes += match self.level {
+            None => self.by_cranelift(id, &kernel),
+            Some(level) => {
+                let code = x86::lower(&kernel, level);
+                self.module
+                    .define_function_bytes(id, ALIGNMENT, &code, &[])
+                    .map(|()| code.len())
+            }
+        }
+        .map_err(failed)?;
         self.known.insert(kernel, id);
         Ok(id)
+    }
+
+    /// Bytes of the function.
+    fn by_cranelift(&mut self, id: FuncId, kernel: &Kernel) -> cranelift_module::ModuleResult<usize> {
+        let config = self.module.target_config();
+        lower_cranelift::lower(kernel, &mut self.context.func, &mut self.frontend, config);
+        self.module.define_function(id, &mut self.context)?;
+        Ok(self.context.compiled_code().map_or(0, |code| code.code_buffer().len()))
     }
 
     /// Bytes of code so far.
@@ -80,10 +109,14 @@ pub(crate) fn host_module() -> Result<JITModule, CodegenError> {
         ("use_colocated_libcalls", "false"),
     ];
     for (name, value) in set {
-        flags.set(name, value).expect("the name and value of a Cranelift setting");
+        flags
+            .set(name, value)
+            .expect("the name and value of a Cranelift setting");
     }
     let isa = cranelift_native::builder().map_err(|reason| CodegenError::Host(reason.to_owned()))?;
-    let isa = isa.finish(settings::Flags::new(flags)).map_err(|error| CodegenError::Host(error.to_string()))?;
+    let isa = isa
+        .finish(settings::Flags::new(flags))
+        .map_err(|error| CodegenError::Host(error.to_string()))?;
     let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
     // What Cranelift calls for a fused multiply-add where the processor has none.
     builder.symbol("fmaf", fused as *const u8);
@@ -107,7 +140,10 @@ impl Code {
         let finished = assembler.module.finalize_definitions();
         // From here on, dropping the owner frees the memory, also when finishing failed.
         let module = Arc::new(Owner(ManuallyDrop::new(assembler.module)));
-        finished.map_err(|error| CodegenError::Backend { kernel: "all".to_owned(), reason: format!("{error:?}") })?;
+        finished.map_err(|error| CodegenError::Backend {
+            kernel: "all".to_owned(),
+            reason: format!("{error:?}"),
+        })?;
         Ok(Self { module })
     }
 

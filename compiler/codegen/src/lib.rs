@@ -1,7 +1,7 @@
-//! Plan to machine code: kernels in a kernel IR, lowered by Cranelift.
+//! Plan to machine code: kernels in a kernel IR, lowered by Cranelift or, where the processor has wider vectors, by us.
 //!
 //! ```text
-//! Plan ─► for each step: kernels::build ─► ir::Kernel ─► lower_cranelift ─► jit ─► Program
+//! Plan ─► for each step: kernels::build ─► ir::Kernel ─► lower_cranelift or x86 ─► jit ─► Program
 //!                         (one file a family)   (verified, printable)
 //! ```
 //!
@@ -18,15 +18,21 @@
 mod builder;
 mod compile;
 mod error;
+mod expression;
 mod ir;
 mod jit;
 mod kernels;
 mod lower_cranelift;
+mod math;
 mod print;
 mod verify;
+mod x86;
 
+#[cfg(test)]
+mod measure;
 #[cfg(test)]
 mod testing;
 
 pub use compile::{compile, emit};
 pub use error::CodegenError;
+pub use x86::Level;

@@ -9,6 +9,7 @@ use netc_runtime::program::{KernelFunction, Tasks};
 use netc_schedule::{Axes, BufferId, Kernel, Machine, Step, View};
 use proptest::prelude::*;
 
+use crate::compile::level_of;
 use crate::jit::{Assembler, Code, host_module};
 use crate::kernels;
 
@@ -46,12 +47,19 @@ struct BufferSpec {
 pub(crate) struct Setup {
     seed: u64,
     buffers: Vec<BufferSpec>,
+    machines: Vec<Machine>,
 }
 
 impl Setup {
     /// No buffers; numbers will come from this seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, buffers: Vec::new() }
+        Self { seed, buffers: Vec::new(), machines: machines() }
+    }
+
+    /// Runs on this machine only: for steps that were planned for it.
+    pub(crate) fn on(mut self, machine: &Machine) -> Self {
+        self.machines = vec![machine.clone()];
+        self
     }
 
     /// A new buffer of `(channels, rows, columns)` for every sample, with `halo` rows and columns around.
@@ -105,7 +113,8 @@ impl Setup {
         self.fill(view, move |index, _| f32::from_bits(number(index) as u32));
     }
 
-    fn memory(&self, batch: usize) -> Memory {
+    /// What all buffers start with.
+    pub(crate) fn memory(&self, batch: usize) -> Memory {
         let mut state = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut random = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -156,13 +165,19 @@ impl Setup {
     ) {
         let step = Step { name: "test".to_owned(), kernel, reads, write, macs: 0 };
         let start = self.memory(batch);
-        let actual = run(&step, batch, &start);
-        let mut expected = start;
+        let mut expected = start.clone();
         reference(&mut expected);
-        for (buffer, (actual, expected)) in actual.iter().zip(&expected).enumerate() {
+        for machine in &self.machines {
+            let actual = run(&step, machine, batch, &start);
+            Self::compare(&step, machine, &actual, &expected, tolerance);
+        }
+    }
+
+    fn compare(step: &Step, machine: &Machine, actual: &Memory, expected: &Memory, tolerance: f32) {
+        for (buffer, (actual, expected)) in actual.iter().zip(expected).enumerate() {
             for (index, (a, e)) in actual.iter().zip(expected).enumerate() {
                 let close = a.to_bits() == e.to_bits() || (a - e).abs() <= tolerance * (1.0 + e.abs());
-                assert!(close, "buffer {buffer}, element {index}: compiled {a}, expected {e}\n{step:#?}");
+                assert!(close, "buffer {buffer}, element {index}: compiled {a}, expected {e}\n{machine:?} {step:#?}");
             }
         }
     }
@@ -179,19 +194,28 @@ pub(crate) struct Compiled {
     _code: Code,
 }
 
-/// Compiles one step for the portable machine.
-pub(crate) fn compile(step: &Step) -> Compiled {
-    let built = kernels::build(step, &Machine::portable()).expect("the family has code");
+/// The portable machine, and every wider one that this processor can stand for.
+pub(crate) fn machines() -> Vec<Machine> {
+    let all = [Machine::portable(), Machine::avx2(), Machine::avx512()];
+    all.into_iter().filter(|machine| level_of(machine).is_ok()).collect()
+}
+
+/// Compiles one step for a machine.
+pub(crate) fn compile(step: &Step, machine: &Machine) -> Compiled {
+    let built = kernels::build(step, machine).expect("the family has code");
     let text = built.ir.to_string();
-    let mut assembler = Assembler::new(host_module().expect("Cranelift knows this processor"));
+    let mut assembler = Assembler::new(
+        host_module().expect("Cranelift knows this processor"),
+        level_of(machine).expect("this processor has such vectors"),
+    );
     let id = assembler.define(step.kernel.name(), built.ir).expect("Cranelift takes the kernel");
     let code = Code::finish(assembler).expect("the code can be made executable");
     Compiled { function: code.function(id), tasks: built.tasks, text, _code: code }
 }
 
 /// What one step leaves in memory, run in three ways that must agree.
-pub(crate) fn run(step: &Step, batch: usize, start: &Memory) -> Memory {
-    let compiled = compile(step);
+pub(crate) fn run(step: &Step, machine: &Machine, batch: usize, start: &Memory) -> Memory {
+    let compiled = compile(step, machine);
     let count = compiled.tasks.count(batch as u64);
     let whole = [(0, count)].to_vec();
     let single = (0..count).rev().map(|task| (task, task + 1)).collect();

@@ -1,0 +1,347 @@
+//! The processor's name for each operation, at each level and width.
+
+use iced_x86::Code;
+
+use super::level::Level;
+use crate::ir::{Binary, Class, Shift, Type};
+
+/// How an operation reads its vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    /// The lowest lane alone (or, for words, a 128-bit register of which only the lowest lane counts).
+    One,
+    /// All lanes of the level.
+    All,
+}
+
+impl Width {
+    pub(super) const fn of(ty: Type) -> Self {
+        if ty.lanes == 1 { Self::One } else { Self::All }
+    }
+}
+
+/// Picks by level and width: AVX-512 all and one, AVX2 all and one.
+macro_rules! pick {
+    ($level:expr, $width:expr, $all512:ident, $one512:ident, $all2:ident, $one2:ident) => {
+        match ($level, $width) {
+            (Level::Avx512, Width::All) => Code::$all512,
+            (Level::Avx512, Width::One) => Code::$one512,
+            (Level::Avx2, Width::All) => Code::$all2,
+            (Level::Avx2, Width::One) => Code::$one2,
+        }
+    };
+}
+
+/// `a op b`.
+pub(super) fn binary(operation: Binary, class: Class, level: Level, width: Width) -> Code {
+    match (operation, class) {
+        (Binary::Add, Class::Float) => pick!(
+            level,
+            width,
+            EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
+            EVEX_Vaddss_xmm_k1z_xmm_xmmm32_er,
+            VEX_Vaddps_ymm_ymm_ymmm256,
+            VEX_Vaddss_xmm_xmm_xmmm32
+        ),
+        (Binary::Subtract, Class::Float) => pick!(
+            level,
+            width,
+            EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er,
+            EVEX_Vsubss_xmm_k1z_xmm_xmmm32_er,
+            VEX_Vsubps_ymm_ymm_ymmm256,
+            VEX_Vsubss_xmm_xmm_xmmm32
+        ),
+        (Binary::Multiply, Class::Float) => pick!(
+            level,
+            width,
+            EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er,
+            EVEX_Vmulss_xmm_k1z_xmm_xmmm32_er,
+            VEX_Vmulps_ymm_ymm_ymmm256,
+            VEX_Vmulss_xmm_xmm_xmmm32
+        ),
+        (Binary::Divide, _) => pick!(
+            level,
+            width,
+            EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er,
+            EVEX_Vdivss_xmm_k1z_xmm_xmmm32_er,
+            VEX_Vdivps_ymm_ymm_ymmm256,
+            VEX_Vdivss_xmm_xmm_xmmm32
+        ),
+        (Binary::Minimum, _) => pick!(
+            level,
+            width,
+            EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae,
+            EVEX_Vminss_xmm_k1z_xmm_xmmm32_sae,
+            VEX_Vminps_ymm_ymm_ymmm256,
+            VEX_Vminss_xmm_xmm_xmmm32
+        ),
+        (Binary::Maximum, _) => pick!(
+            level,
+            width,
+            EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae,
+            EVEX_Vmaxss_xmm_k1z_xmm_xmmm32_sae,
+            VEX_Vmaxps_ymm_ymm_ymmm256,
+            VEX_Vmaxss_xmm_xmm_xmmm32
+        ),
+        (Binary::Add, _) => pick!(
+            level,
+            width,
+            EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpaddd_xmm_k1z_xmm_xmmm128b32,
+            VEX_Vpaddd_ymm_ymm_ymmm256,
+            VEX_Vpaddd_xmm_xmm_xmmm128
+        ),
+        (Binary::Subtract, _) => pick!(
+            level,
+            width,
+            EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpsubd_xmm_k1z_xmm_xmmm128b32,
+            VEX_Vpsubd_ymm_ymm_ymmm256,
+            VEX_Vpsubd_xmm_xmm_xmmm128
+        ),
+        (Binary::Multiply, _) => pick!(
+            level,
+            width,
+            EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpmulld_xmm_k1z_xmm_xmmm128b32,
+            VEX_Vpmulld_ymm_ymm_ymmm256,
+            VEX_Vpmulld_xmm_xmm_xmmm128
+        ),
+        (Binary::And, _) => pick!(
+            level,
+            width,
+            EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpandd_xmm_k1z_xmm_xmmm128b32,
+            VEX_Vpand_ymm_ymm_ymmm256,
+            VEX_Vpand_xmm_xmm_xmmm128
+        ),
+        (Binary::Or, _) => pick!(
+            level,
+            width,
+            EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpord_xmm_k1z_xmm_xmmm128b32,
+            VEX_Vpor_ymm_ymm_ymmm256,
+            VEX_Vpor_xmm_xmm_xmmm128
+        ),
+        (Binary::Xor, _) => pick!(
+            level,
+            width,
+            EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpxord_xmm_k1z_xmm_xmmm128b32,
+            VEX_Vpxor_ymm_ymm_ymmm256,
+            VEX_Vpxor_xmm_xmm_xmmm128
+        ),
+    }
+}
+
+/// `r = a · b + r`.
+pub(super) fn multiply_add_231(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
+        EVEX_Vfmadd231ss_xmm_k1z_xmm_xmmm32_er,
+        VEX_Vfmadd231ps_ymm_ymm_ymmm256,
+        VEX_Vfmadd231ss_xmm_xmm_xmmm32
+    )
+}
+
+/// `r = a · r + b`.
+pub(super) fn multiply_add_213(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er,
+        EVEX_Vfmadd213ss_xmm_k1z_xmm_xmmm32_er,
+        VEX_Vfmadd213ps_ymm_ymm_ymmm256,
+        VEX_Vfmadd213ss_xmm_xmm_xmmm32
+    )
+}
+
+/// Memory to register.
+pub(super) fn load(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vmovups_zmm_k1z_zmmm512,
+        EVEX_Vmovss_xmm_k1z_m32,
+        VEX_Vmovups_ymm_ymmm256,
+        VEX_Vmovss_xmm_m32
+    )
+}
+
+/// Register to memory.
+pub(super) fn store(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vmovups_zmmm512_k1z_zmm,
+        EVEX_Vmovss_m32_k1_xmm,
+        VEX_Vmovups_ymmm256_ymm,
+        VEX_Vmovss_m32_xmm
+    )
+}
+
+/// Register to register, at least the lowest lanes.
+pub(super) fn copy(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vmovaps_zmm_k1z_zmmm512,
+        EVEX_Vmovaps_xmm_k1z_xmmm128,
+        VEX_Vmovaps_ymm_ymmm256,
+        VEX_Vmovaps_xmm_xmmm128
+    )
+}
+
+/// One element of memory to all lanes.
+pub(super) fn broadcast_memory(level: Level) -> Code {
+    match level {
+        Level::Avx512 => Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
+        Level::Avx2 => Code::VEX_Vbroadcastss_ymm_m32,
+    }
+}
+
+/// The lowest lane to all lanes.
+pub(super) fn broadcast_register(level: Level) -> Code {
+    match level {
+        Level::Avx512 => Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
+        Level::Avx2 => Code::VEX_Vbroadcastss_ymm_xmm,
+    }
+}
+
+/// `√a`, two operands for all lanes and three for one.
+pub(super) fn square_root(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er,
+        EVEX_Vsqrtss_xmm_k1z_xmm_xmmm32_er,
+        VEX_Vsqrtps_ymm_ymmm256,
+        VEX_Vsqrtss_xmm_xmm_xmmm32
+    )
+}
+
+/// Rounding to an integer, two operands for all lanes and three for one.
+pub(super) fn round(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae,
+        EVEX_Vrndscaless_xmm_k1z_xmm_xmmm32_imm8_sae,
+        VEX_Vroundps_ymm_ymmm256_imm8,
+        VEX_Vroundss_xmm_xmm_xmmm32_imm8
+    )
+}
+
+/// Words to floats.
+pub(super) fn to_float(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er,
+        EVEX_Vcvtdq2ps_xmm_k1z_xmmm128b32,
+        VEX_Vcvtdq2ps_ymm_ymmm256,
+        VEX_Vcvtdq2ps_xmm_xmmm128
+    )
+}
+
+/// Floats to words, truncated; what does not fit gives the lowest word.
+pub(super) fn to_word(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae,
+        EVEX_Vcvttps2dq_xmm_k1z_xmmm128b32,
+        VEX_Vcvttps2dq_ymm_ymmm256,
+        VEX_Vcvttps2dq_xmm_xmmm128
+    )
+}
+
+/// Words shifted by an immediate.
+pub(super) fn shift(operation: Shift, level: Level, width: Width) -> Code {
+    match operation {
+        Shift::Left => pick!(
+            level,
+            width,
+            EVEX_Vpslld_zmm_k1z_zmmm512b32_imm8,
+            EVEX_Vpslld_xmm_k1z_xmmm128b32_imm8,
+            VEX_Vpslld_ymm_ymm_imm8,
+            VEX_Vpslld_xmm_xmm_imm8
+        ),
+        Shift::Right => pick!(
+            level,
+            width,
+            EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8,
+            EVEX_Vpsrld_xmm_k1z_xmmm128b32_imm8,
+            VEX_Vpsrld_ymm_ymm_imm8,
+            VEX_Vpsrld_xmm_xmm_imm8
+        ),
+        Shift::RightSigned => pick!(
+            level,
+            width,
+            EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8,
+            EVEX_Vpsrad_xmm_k1z_xmmm128b32_imm8,
+            VEX_Vpsrad_ymm_ymm_imm8,
+            VEX_Vpsrad_xmm_xmm_imm8
+        ),
+    }
+}
+
+/// Comparison of floats with a predicate, to a mask register or a vector.
+pub(super) fn compare_floats(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae,
+        EVEX_Vcmpss_kr_k1_xmm_xmmm32_imm8_sae,
+        VEX_Vcmpps_ymm_ymm_ymmm256_imm8,
+        VEX_Vcmpss_xmm_xmm_xmmm32_imm8
+    )
+}
+
+/// Comparison of words with a predicate (AVX-512 only).
+pub(super) fn compare_words(unsigned: bool, width: Width) -> Code {
+    match (unsigned, width) {
+        (false, Width::All) => Code::EVEX_Vpcmpd_kr_k1_zmm_zmmm512b32_imm8,
+        (false, Width::One) => Code::EVEX_Vpcmpd_kr_k1_xmm_xmmm128b32_imm8,
+        (true, Width::All) => Code::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8,
+        (true, Width::One) => Code::EVEX_Vpcmpud_kr_k1_xmm_xmmm128b32_imm8,
+    }
+}
+
+/// Equality (AVX2 only).
+pub(super) const fn equal_words(width: Width) -> Code {
+    match width {
+        Width::All => Code::VEX_Vpcmpeqd_ymm_ymm_ymmm256,
+        Width::One => Code::VEX_Vpcmpeqd_xmm_xmm_xmmm128,
+    }
+}
+
+/// Signed `a > b` (AVX2 only).
+pub(super) const fn greater_words(width: Width) -> Code {
+    match width {
+        Width::All => Code::VEX_Vpcmpgtd_ymm_ymm_ymmm256,
+        Width::One => Code::VEX_Vpcmpgtd_xmm_xmm_xmmm128,
+    }
+}
+
+/// `mask ? b : a`: with a mask register, or as a fourth operand.
+pub(super) fn blend(level: Level, width: Width) -> Code {
+    pick!(
+        level,
+        width,
+        EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vblendmps_xmm_k1z_xmm_xmmm128b32,
+        VEX_Vblendvps_ymm_ymm_ymmm256_ymm,
+        VEX_Vblendvps_xmm_xmm_xmmm128_xmm
+    )
+}
+
+/// A mask register to all ones or zeros in each lane (AVX-512 only).
+pub(super) const fn mask_to_words(width: Width) -> Code {
+    match width {
+        Width::All => Code::EVEX_Vpmovm2d_zmm_kr,
+        Width::One => Code::EVEX_Vpmovm2d_xmm_kr,
+    }
+}

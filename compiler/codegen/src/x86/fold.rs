@@ -1,0 +1,225 @@
+//! Which statements need no instruction of their own: loads that become memory operands of their only user, and results
+//! that are written straight into the variable they are assigned to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::level::Level;
+use crate::ir::{Address, Binary, Class, Int, Kernel, Register, Statement};
+
+/// A memory operand in place of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Folded {
+    /// All lanes from neighboring elements.
+    Load(Address),
+    /// One element into all lanes.
+    Broadcast(Address),
+    /// A number from the frame, by its bits, into all lanes.
+    Constant(u32),
+}
+
+impl Folded {
+    /// The register that the operand's address counts from.
+    pub(super) const fn base(self) -> Option<Register> {
+        match self {
+            Self::Load(address) | Self::Broadcast(address) => Some(address.base),
+            Self::Constant(_) => None,
+        }
+    }
+}
+
+/// What folding found, by register.
+#[derive(Default)]
+pub(super) struct Folding {
+    /// Registers that are read from memory where they are used.
+    pub(super) operands: BTreeMap<Register, Folded>,
+    /// Registers whose value is written to this variable directly.
+    pub(super) targets: BTreeMap<Register, Register>,
+}
+
+impl Folding {
+    pub(super) fn new(kernel: &Kernel, level: Level) -> Self {
+        let mut uses = vec![0; kernel.registers.len()];
+        count_uses(&kernel.body, &mut uses);
+        let mut folding = Self::default();
+        Finder { kernel, level, uses }.block(&kernel.body, &mut folding);
+        folding
+    }
+
+    /// The register that a result is written to.
+    pub(super) fn target(&self, register: Register) -> Register {
+        self.targets.get(&register).copied().unwrap_or(register)
+    }
+}
+
+struct Finder<'a> {
+    kernel: &'a Kernel,
+    level: Level,
+    uses: Vec<u32>,
+}
+
+impl Finder<'_> {
+    fn block(&self, statements: &[Statement], folding: &mut Folding) {
+        // Users that already have a memory operand.
+        let mut taken: BTreeSet<usize> = BTreeSet::new();
+        for (index, statement) in statements.iter().enumerate() {
+            match statement {
+                Statement::Loop { body, .. } => self.block(body, folding),
+                Statement::If { then, otherwise, .. } => {
+                    self.block(then, folding);
+                    self.block(otherwise, folding);
+                }
+                _ => {}
+            }
+            if let Some((result, folded)) = self.candidate(statement)
+                && let Some(user) = self.user(&statements[index + 1..], result, folded)
+                && taken.insert(index + 1 + user)
+            {
+                folding.operands.insert(result, folded);
+            }
+            self.find_target(statements, index, folding);
+        }
+    }
+
+    fn candidate(&self, statement: &Statement) -> Option<(Register, Folded)> {
+        let (result, folded) = match *statement {
+            Statement::Load { result, address } => (result, Folded::Load(address)),
+            Statement::Broadcast { result, address } => (result, Folded::Broadcast(address)),
+            Statement::Constant { result, bits } if bits != 0 => (result, Folded::Constant(bits)),
+            _ => return None,
+        };
+        let ty = self.kernel.type_of(result);
+        // One word sits in a vector register, and an integer vector operation would read its neighbors too.
+        let reads_exactly = ty.lanes > 1 || ty.class == Class::Float;
+        let spreads = ty.lanes > 1 && !matches!(folded, Folded::Load(_));
+        let possible = reads_exactly && (!spreads || self.level == Level::Avx512);
+        (possible && self.uses[result.0 as usize] == 1).then_some((result, folded))
+    }
+
+    /// Position of the only user, if it comes before anything that may change the memory and takes a memory operand.
+    fn user(&self, rest: &[Statement], register: Register, folded: Folded) -> Option<usize> {
+        for (distance, statement) in rest.iter().enumerate() {
+            let takes = match *statement {
+                Statement::Binary {
+                    operation, left, right, ..
+                } => {
+                    let commutes = matches!(
+                        operation,
+                        Binary::Add | Binary::Multiply | Binary::And | Binary::Or | Binary::Xor
+                    );
+                    let used = [left, right].contains(&register);
+                    used.then_some(left != right && (right == register || commutes))
+                }
+                Statement::MultiplyAdd {
+                    left, right, addend, ..
+                } => {
+                    let used = [left, right, addend].contains(&register);
+                    used.then_some(addend != register && left != right)
+                }
+                _ => None,
+            };
+            if let Some(takes) = takes {
+                return takes.then_some(distance);
+            }
+            let changes_memory = matches!(statement, Statement::Store { .. });
+            let changes_base =
+                matches!(*statement, Statement::AssignInt { target, .. } if folded.base() == Some(target));
+            let is_constant = matches!(folded, Folded::Constant(_));
+            if matches!(statement, Statement::Loop { .. } | Statement::If { .. })
+                || (!is_constant && (changes_memory || changes_base))
+            {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn find_target(&self, statements: &[Statement], index: usize, folding: &mut Folding) {
+        let Some(result) = result(&statements[index]) else {
+            return;
+        };
+        if self.uses[result.0 as usize] != 1 || folding.operands.contains_key(&result) {
+            return;
+        }
+        let target = match statements.get(index + 1) {
+            Some(Statement::Assign { target, value }) if *value == result => *target,
+            Some(Statement::AssignInt {
+                target,
+                value: Int::Register(value),
+            }) if *value == result => *target,
+            _ => return,
+        };
+        folding.targets.insert(result, target);
+    }
+}
+
+/// The register that a statement defines, if any.
+pub(super) fn result(statement: &Statement) -> Option<Register> {
+    match *statement {
+        Statement::Argument { result, .. }
+        | Statement::Parameter { result, .. }
+        | Statement::Integer { result, .. }
+        | Statement::Load { result, .. }
+        | Statement::Broadcast { result, .. }
+        | Statement::Constant { result, .. }
+        | Statement::Unary { result, .. }
+        | Statement::Binary { result, .. }
+        | Statement::Shift { result, .. }
+        | Statement::MultiplyAdd { result, .. }
+        | Statement::Compare { result, .. }
+        | Statement::Select { result, .. }
+        | Statement::Extract { result, .. }
+        | Statement::Insert { result, .. }
+        | Statement::IntToWord { result, .. }
+        | Statement::WordToInt { result, .. } => Some(result),
+        Statement::Store { .. }
+        | Statement::Assign { .. }
+        | Statement::AssignInt { .. }
+        | Statement::Loop { .. }
+        | Statement::If { .. } => None,
+    }
+}
+
+/// The registers that a statement itself reads; blocks inside it are not looked into.
+pub(super) fn reads(statement: &Statement) -> Vec<Register> {
+    let int = |operand: &Int| match operand {
+        Int::Register(register) => Some(*register),
+        Int::Constant(_) => None,
+    };
+    match statement {
+        Statement::Argument { .. } | Statement::Parameter { .. } | Statement::Constant { .. } => Vec::new(),
+        Statement::Integer { left, right, .. } | Statement::If { left, right, .. } => {
+            [left, right].into_iter().filter_map(int).collect()
+        }
+        Statement::Load { address, .. } | Statement::Broadcast { address, .. } => vec![address.base],
+        Statement::Store { value, address } => vec![*value, address.base],
+        Statement::Unary { value, .. }
+        | Statement::Shift { value, .. }
+        | Statement::Extract { value, .. }
+        | Statement::WordToInt { value, .. }
+        | Statement::Assign { value, .. } => vec![*value],
+        Statement::Binary { left, right, .. } | Statement::Compare { left, right, .. } => vec![*left, *right],
+        Statement::MultiplyAdd {
+            left, right, addend, ..
+        } => vec![*left, *right, *addend],
+        Statement::Select { mask, yes, no, .. } => vec![*mask, *yes, *no],
+        Statement::Insert { vector, value, .. } => vec![*vector, *value],
+        Statement::IntToWord { value, .. } | Statement::AssignInt { value, .. } => int(value).into_iter().collect(),
+        Statement::Loop { start, end, .. } => [start, end].into_iter().filter_map(int).collect(),
+    }
+}
+
+fn count_uses(statements: &[Statement], uses: &mut [u32]) {
+    for statement in statements {
+        for register in reads(statement) {
+            uses[register.0 as usize] += 1;
+        }
+        match statement {
+            Statement::Loop { body, .. } => count_uses(body, uses),
+            Statement::If { then, otherwise, .. } => {
+                count_uses(then, uses);
+                count_uses(otherwise, uses);
+            }
+            _ => {}
+        }
+    }
+}
