@@ -26,7 +26,7 @@ pub struct ArrayError {
     /// The array inside a `.npz`.
     pub entry: Option<String>,
     /// What is wrong.
-    pub problem: ArrayProblem,
+    pub problem: Box<ArrayProblem>,
 }
 
 /// A reason why an array cannot be read or written.
@@ -88,7 +88,11 @@ pub enum ArrayProblem {
 
 impl ArrayProblem {
     fn at(self, path: &Path, entry: Option<&str>) -> ArrayError {
-        ArrayError { path: path.to_path_buf(), entry: entry.map(str::to_owned), problem: self }
+        ArrayError {
+            path: path.to_path_buf(),
+            entry: entry.map(str::to_owned),
+            problem: Box::new(self),
+        }
     }
 }
 
@@ -108,12 +112,23 @@ pub fn write_npy(path: &Path, tensor: &Tensor) -> Result<(), ArrayError> {
 
 /// The array that the bytes of a `.npy` file hold.
 pub fn decode_npy(bytes: &[u8]) -> Result<Tensor, ArrayProblem> {
-    let Header { element, order, fortran_order, shape, data_start } = header::parse(bytes)?;
+    let Header {
+        element,
+        order,
+        fortran_order,
+        shape,
+        data_start,
+    } = header::parse(bytes)?;
     let data = &bytes[data_start..];
     let expected = array_bytes(&shape, element)?;
     if expected != data.len() as u64 {
         let (element, found) = (element.name(), data.len() as u64);
-        return Err(ArrayProblem::Length { shape, element, expected, found });
+        return Err(ArrayProblem::Length {
+            shape,
+            element,
+            expected,
+            found,
+        });
     }
     let mut data = element.decode(data, order)?;
     if fortran_order && shape.rank() > 1 {
@@ -131,9 +146,13 @@ pub(crate) fn array_bytes(shape: &Shape, element: Element) -> Result<u64, ArrayP
     let bytes = shape
         .extents()
         .iter()
-        .try_fold(element.size_bytes() as u64, |product, &extent| product.checked_mul(extent as u64));
+        .try_fold(element.size_bytes() as u64, |product, &extent| {
+            product.checked_mul(extent as u64)
+        });
     // Elements of one byte may become four in memory.
-    bytes.filter(|&bytes| bytes <= files::MAX_ARRAY_BYTES / 4).ok_or_else(|| ArrayProblem::TooLarge(shape.clone()))
+    bytes
+        .filter(|&bytes| bytes <= files::MAX_ARRAY_BYTES / 4)
+        .ok_or_else(|| ArrayProblem::TooLarge(shape.clone()))
 }
 
 /// Values whose first index runs fastest, in the order in which the last one does.
@@ -201,8 +220,14 @@ mod tests {
     fn types_and_orders() {
         let header = |descr: &str| format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2,), }}\n");
         let decode = |descr: &str, data: &[u8]| decode_npy(&file(&header(descr), data)).unwrap().into_data();
-        assert_eq!(decode(">f8", &[1.5f64.to_be_bytes(), 2f64.to_be_bytes()].concat()), Data::F32(vec![1.5, 2.0]));
-        assert_eq!(decode("<i8", &[1i64.to_le_bytes(), (-2i64).to_le_bytes()].concat()), Data::I32(vec![1, -2]));
+        assert_eq!(
+            decode(">f8", &[1.5f64.to_be_bytes(), 2f64.to_be_bytes()].concat()),
+            Data::F32(vec![1.5, 2.0])
+        );
+        assert_eq!(
+            decode("<i8", &[1i64.to_le_bytes(), (-2i64).to_le_bytes()].concat()),
+            Data::I32(vec![1, -2])
+        );
         assert_eq!(decode("|b1", &[0, 1]), Data::U8(vec![0, 1]));
         assert_eq!(decode("|u1", &[0, 255]), Data::U8(vec![0, 255]));
         assert_eq!(decode(">i4", &[0, 0, 0, 1, 255, 255, 255, 255]), Data::I32(vec![1, -1]));
@@ -223,11 +248,24 @@ mod tests {
     fn mistakes_are_named() {
         let ok = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n";
         assert_eq!(problem(ok, &[0; 7]), "2 of f32 takes 8 bytes, but 7 follow the header");
-        assert_eq!(problem(&ok.replace("<f4", "<c8"), &[]), problem(&ok.replace("<f4", "<c8"), &[1]));
+        assert_eq!(
+            problem(&ok.replace("<f4", "<c8"), &[]),
+            problem(&ok.replace("<f4", "<c8"), &[1])
+        );
         assert!(problem(&ok.replace("<f4", "|O"), &[]).starts_with("elements of type `|O`"));
         assert!(problem(&ok.replace("(2,)", "(99999999999,99999999999)"), &[]).contains("takes more than"));
-        assert!(decode_npy(b"nonsense").unwrap_err().to_string().contains("not a NumPy array file"));
-        assert!(decode_npy(b"\x93NUMPY\x04\x01").unwrap_err().to_string().contains("version 4.1"));
+        assert!(
+            decode_npy(b"nonsense")
+                .unwrap_err()
+                .to_string()
+                .contains("not a NumPy array file")
+        );
+        assert!(
+            decode_npy(b"\x93NUMPY\x04\x01")
+                .unwrap_err()
+                .to_string()
+                .contains("version 4.1")
+        );
         let missing = read_npy(Path::new("no/such.npy")).unwrap_err().to_string();
         assert!(missing.starts_with("no/such.npy: "), "{missing}");
     }
@@ -240,7 +278,13 @@ mod tests {
         assert_eq!((theirs.shape(), theirs.order()), (&[2, 3][..], npyz::Order::C));
         assert_eq!(theirs.into_vec::<f32>().unwrap(), tensor.as_f32().unwrap());
         let ints = Tensor::from_i32([], vec![-3]).unwrap();
-        assert_eq!(npyz::NpyFile::new(&encoded(&ints)[..]).unwrap().into_vec::<i32>().unwrap(), [-3]);
+        assert_eq!(
+            npyz::NpyFile::new(&encoded(&ints)[..])
+                .unwrap()
+                .into_vec::<i32>()
+                .unwrap(),
+            [-3]
+        );
     }
 
     proptest! {

@@ -100,7 +100,9 @@ impl Element {
             Self::U64 => integers(bytes, order, u64::from_le_bytes)?,
             Self::I64 => integers(bytes, order, i64::from_le_bytes)?,
             Self::F16 => Data::F32(numbers(bytes, order, |b| f32_from_f16(u16::from_le_bytes(b)))),
-            Self::BF16 => Data::F32(numbers(bytes, order, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16))),
+            Self::BF16 => Data::F32(numbers(bytes, order, |b| {
+                f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
+            })),
             Self::F32 => Data::F32(numbers(bytes, order, f32::from_le_bytes)),
             Self::F64 => Data::F32(numbers(bytes, order, |b| f64::from_le_bytes(b) as f32)),
         })
@@ -139,7 +141,9 @@ where
         let value: i128 = from_le(chunk).into();
         i32::try_from(value).map_err(|_| IntegerTooLarge { index, value })
     };
-    Ok(Data::I32(chunks.iter().enumerate().map(narrow).collect::<Result<_, _>>()?))
+    Ok(Data::I32(
+        chunks.iter().enumerate().map(narrow).collect::<Result<_, _>>()?,
+    ))
 }
 
 /// Widens half precision: 1 sign, 5 exponent and 10 fraction bits. Exact, subnormals included.
@@ -184,11 +188,26 @@ mod tests {
 
     #[test]
     fn both_byte_orders() {
-        assert_eq!(Element::I16.decode(&[1, 0, 0xff, 0xff], ByteOrder::Little), Ok(Data::I32(vec![1, -1])));
-        assert_eq!(Element::I16.decode(&[0, 1, 0xff, 0xfe], ByteOrder::Big), Ok(Data::I32(vec![1, -2])));
-        assert_eq!(Element::F64.decode(&1.5f64.to_be_bytes(), ByteOrder::Big), Ok(Data::F32(vec![1.5])));
-        assert_eq!(Element::BF16.decode(&[0x80, 0x3f], ByteOrder::Little), Ok(Data::F32(vec![1.0])));
-        assert_eq!(Element::Bool.decode(&[0, 7], ByteOrder::Little), Ok(Data::U8(vec![0, 1])));
+        assert_eq!(
+            Element::I16.decode(&[1, 0, 0xff, 0xff], ByteOrder::Little),
+            Ok(Data::I32(vec![1, -1]))
+        );
+        assert_eq!(
+            Element::I16.decode(&[0, 1, 0xff, 0xfe], ByteOrder::Big),
+            Ok(Data::I32(vec![1, -2]))
+        );
+        assert_eq!(
+            Element::F64.decode(&1.5f64.to_be_bytes(), ByteOrder::Big),
+            Ok(Data::F32(vec![1.5]))
+        );
+        assert_eq!(
+            Element::BF16.decode(&[0x80, 0x3f], ByteOrder::Little),
+            Ok(Data::F32(vec![1.0]))
+        );
+        assert_eq!(
+            Element::Bool.decode(&[0, 7], ByteOrder::Little),
+            Ok(Data::U8(vec![0, 1]))
+        );
         assert_eq!(Element::I8.decode(&[0xff], ByteOrder::Big), Ok(Data::I32(vec![-1])));
     }
 
@@ -196,8 +215,23 @@ mod tests {
     fn integers_that_do_not_fit_are_named() {
         let bytes = [7i64.to_le_bytes(), (1i64 << 31).to_le_bytes()].concat();
         let error = Element::I64.decode(&bytes, ByteOrder::Little).unwrap_err();
-        assert_eq!(error, IntegerTooLarge { index: 1, value: 1 << 31 });
-        assert_eq!(Element::U32.decode(&[0, 0, 0, 128], ByteOrder::Little).unwrap_err().value, 1 << 31);
-        assert_eq!(Element::I64.decode(&(-5i64).to_be_bytes(), ByteOrder::Big), Ok(Data::I32(vec![-5])));
+        assert_eq!(
+            error,
+            IntegerTooLarge {
+                index: 1,
+                value: 1 << 31
+            }
+        );
+        assert_eq!(
+            Element::U32
+                .decode(&[0, 0, 0, 128], ByteOrder::Little)
+                .unwrap_err()
+                .value,
+            1 << 31
+        );
+        assert_eq!(
+            Element::I64.decode(&(-5i64).to_be_bytes(), ByteOrder::Big),
+            Ok(Data::I32(vec![-5]))
+        );
     }
 }

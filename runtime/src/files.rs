@@ -69,7 +69,9 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
 
 /// The largest number of bytes that a deflate stream of `compressed` bytes can hold.
 pub(crate) fn deflate_limit(compressed: u64) -> u64 {
-    compressed.saturating_mul(MAX_DEFLATE_EXPANSION).saturating_add(DEFLATE_SLACK_BYTES)
+    compressed
+        .saturating_mul(MAX_DEFLATE_EXPANSION)
+        .saturating_add(DEFLATE_SLACK_BYTES)
 }
 
 /// Exactly `length` bytes of `reader`, or fewer where it ends early. Memory grows with what arrives, not with `length`.

@@ -46,15 +46,20 @@ pub fn read_png(path: &Path, channels: usize) -> Result<Tensor, ImageError> {
     if channels != 1 && channels != 3 {
         return Err(ImageError::Channels(channels));
     }
-    let (file, _length) =
-        files::open_regular(path).map_err(|error| ImageError::Io { path: path.to_path_buf(), error })?;
+    let (file, _length) = files::open_regular(path).map_err(|error| ImageError::Io {
+        path: path.to_path_buf(),
+        error,
+    })?;
     let mut reader = ImageReader::with_format(BufReader::new(file), ImageFormat::Png);
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_DECODE_BYTES);
     reader.limits(limits);
-    let image = reader.decode().map_err(|error| ImageError::Decode { path: path.to_path_buf(), error })?;
+    let image = reader.decode().map_err(|error| ImageError::Decode {
+        path: path.to_path_buf(),
+        error,
+    })?;
     Ok(planes(&image, channels))
 }
 
@@ -65,7 +70,9 @@ fn planes(image: &DynamicImage, channels: usize) -> Tensor {
         image.to_luma8().into_raw()
     } else {
         let pixels = image.to_rgb8().into_raw();
-        (0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied()).collect()
+        (0..3)
+            .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
+            .collect()
     };
     Tensor::new([channels, height, width], Data::U8(bytes)).expect("one byte per channel and pixel")
 }
@@ -78,7 +85,10 @@ mod tests {
     fn grey_png() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grey.png");
-        image::GrayImage::from_raw(3, 2, vec![0, 50, 100, 150, 200, 255]).unwrap().save(&path).unwrap();
+        image::GrayImage::from_raw(3, 2, vec![0, 50, 100, 150, 200, 255])
+            .unwrap()
+            .save(&path)
+            .unwrap();
         (folder, path)
     }
 
@@ -86,20 +96,35 @@ mod tests {
     fn grey_and_color() {
         let (folder, path) = grey_png();
         let grey = read_png(&path, 1).unwrap();
-        assert_eq!(grey, Tensor::new([1, 2, 3], Data::U8(vec![0, 50, 100, 150, 200, 255])).unwrap());
+        assert_eq!(
+            grey,
+            Tensor::new([1, 2, 3], Data::U8(vec![0, 50, 100, 150, 200, 255])).unwrap()
+        );
         let three = read_png(&path, 3).unwrap();
         assert_eq!(three.data(), &Data::U8([0, 50, 100, 150, 200, 255].repeat(3)));
         let path = folder.path().join("rgb.png");
-        image::RgbImage::from_raw(2, 1, vec![1, 2, 3, 255, 255, 255]).unwrap().save(&path).unwrap();
-        assert_eq!(read_png(&path, 3).unwrap().data(), &Data::U8(vec![1, 255, 2, 255, 3, 255]));
+        image::RgbImage::from_raw(2, 1, vec![1, 2, 3, 255, 255, 255])
+            .unwrap()
+            .save(&path)
+            .unwrap();
+        assert_eq!(
+            read_png(&path, 3).unwrap().data(),
+            &Data::U8(vec![1, 255, 2, 255, 3, 255])
+        );
         assert_eq!(read_png(&path, 1).unwrap().data(), &Data::U8(vec![2, 255]));
     }
 
     #[test]
     fn mistakes_are_named() {
         let (folder, path) = grey_png();
-        assert_eq!(read_png(&path, 2).unwrap_err().to_string(), "an image has 1 or 3 channels, not 2");
-        assert!(matches!(read_png(&folder.path().join("no.png"), 1), Err(ImageError::Io { .. })));
+        assert_eq!(
+            read_png(&path, 2).unwrap_err().to_string(),
+            "an image has 1 or 3 channels, not 2"
+        );
+        assert!(matches!(
+            read_png(&folder.path().join("no.png"), 1),
+            Err(ImageError::Io { .. })
+        ));
         let text = folder.path().join("text.png");
         std::fs::write(&text, "no image").unwrap();
         assert!(matches!(read_png(&text, 1), Err(ImageError::Decode { .. })));
@@ -116,7 +141,13 @@ mod tests {
         bytes[29..33].copy_from_slice(&crc.sum().to_be_bytes());
         std::fs::write(&path, &bytes).unwrap();
         let error = read_png(&path, 1).unwrap_err();
-        let ImageError::Decode { error: image::ImageError::Limits(_), .. } = error else { panic!("{error:?}") };
+        let ImageError::Decode {
+            error: image::ImageError::Limits(_),
+            ..
+        } = error
+        else {
+            panic!("{error:?}")
+        };
     }
 
     proptest! {

@@ -53,7 +53,13 @@ mod tests {
         assert_ne!(first, init.materialize(2, "conv1.weight", &[6, 1, 5, 5].into()));
         assert_ne!(first, init.materialize(1, "conv2.weight", &[6, 1, 5, 5].into()));
         assert!(first.as_f32().unwrap().iter().all(|value| value.abs() <= 0.5));
-        assert_eq!(Init::Constant(1.0).materialize(1, "scale", &[2].into()).as_f32().unwrap(), [1.0, 1.0]);
+        assert_eq!(
+            Init::Constant(1.0)
+                .materialize(1, "scale", &[2].into())
+                .as_f32()
+                .unwrap(),
+            [1.0, 1.0]
+        );
         let normal = Init::Normal { std: 0.1 }.materialize(1, "dense1.weight", &[64, 64].into());
         let square: f32 = normal.as_f32().unwrap().iter().map(|value| value * value).sum();
         // 4096 values: the standard error of the variance is 0.01·√(2/4096), five of them are 1.1e-3.

@@ -3,7 +3,9 @@
 //! This crate knows no graph and no compiler: a compiled [`program::Program`] runs with no pass present.
 
 pub mod array_file;
+pub mod batches;
 pub mod bind;
+pub mod checkpoint;
 pub mod data;
 pub mod element;
 pub mod execute;
@@ -11,12 +13,14 @@ pub mod files;
 pub mod image_file;
 pub mod init;
 pub mod memory;
+pub mod metrics;
 pub mod pool;
 mod ports;
 pub mod program;
 pub mod random;
 pub mod recipe;
 pub mod tensor;
+pub mod train;
 pub mod weights;
 
 pub use init::Init;

@@ -33,7 +33,9 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 
 /// FNV-1a, 64 bits: spreads purposes over the counter space.
 fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// An endless sequence of random numbers with access to any place of it.
@@ -51,7 +53,10 @@ impl Stream {
     /// The stream of a run's seed for one purpose, such as `order` or a parameter's name.
     #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {
-        Self { key: [seed as u32, (seed >> 32) as u32], domain: fnv1a(purpose) }
+        Self {
+            key: [seed as u32, (seed >> 32) as u32],
+            domain: fnv1a(purpose),
+        }
     }
 
     /// The stream of one epoch, sample or other part, numbered below 2⁶³; parts of parts may be taken.
@@ -59,11 +64,19 @@ impl Stream {
     pub fn substream(&self, number: u64) -> Self {
         debug_assert!(number < SUBSTREAM_BIT, "substream {number} is beyond 2^63");
         let [a, b, c, d] = self.block(number | SUBSTREAM_BIT);
-        Self { key: [a, b], domain: u64::from(c) << 32 | u64::from(d) }
+        Self {
+            key: [a, b],
+            domain: u64::from(c) << 32 | u64::from(d),
+        }
     }
 
     fn block(&self, number: u64) -> [u32; 4] {
-        let counter = [number as u32, (number >> 32) as u32, self.domain as u32, (self.domain >> 32) as u32];
+        let counter = [
+            number as u32,
+            (number >> 32) as u32,
+            self.domain as u32,
+            (self.domain >> 32) as u32,
+        ];
         philox(counter, self.key)
     }
 
@@ -183,7 +196,9 @@ const fn mix(mut x: u32) -> u32 {
 /// The key of one dropout layer in one training step.
 #[must_use]
 pub fn dropout_key(seed: u64, layer_name: &str, step: u64) -> u32 {
-    Stream::new(seed, "dropout").substream(fnv1a(layer_name) >> 1).u32_at(step)
+    Stream::new(seed, "dropout")
+        .substream(fnv1a(layer_name) >> 1)
+        .u32_at(step)
 }
 
 /// The bound below which [`dropout_bits`] drop an element at this rate: `rate·2³²`, rounded; rates are clamped to
@@ -201,8 +216,14 @@ mod tests {
     #[test]
     fn philox_known_answers() {
         // From the authors' Random123 distribution, tests/kat_vectors, philox 4x32 10.
-        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
         let counter = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
         let expected = [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1];
         assert_eq!(philox(counter, [0xa409_3822, 0x299f_31d0]), expected);
@@ -221,11 +242,20 @@ mod tests {
         for length in [0, 1, 2, 3, 5, 8, 13] {
             let mut values = vec![0.0; length];
             stream.fill_uniform(0.0, 1.0, &mut values);
-            assert_eq!(values, (0..length as u64).map(|i| stream.uniform_at(i)).collect::<Vec<_>>());
+            assert_eq!(
+                values,
+                (0..length as u64).map(|i| stream.uniform_at(i)).collect::<Vec<_>>()
+            );
             stream.fill_normal(1.0, &mut values);
-            assert_eq!(values, (0..length as u64).map(|i| stream.normal_at(i)).collect::<Vec<_>>());
+            assert_eq!(
+                values,
+                (0..length as u64).map(|i| stream.normal_at(i)).collect::<Vec<_>>()
+            );
         }
-        assert_eq!(stream.u64_at(3), u64::from(stream.u32_at(6)) | u64::from(stream.u32_at(7)) << 32);
+        assert_eq!(
+            stream.u64_at(3),
+            u64::from(stream.u32_at(6)) | u64::from(stream.u32_at(7)) << 32
+        );
     }
 
     #[test]
@@ -240,7 +270,9 @@ mod tests {
             base.substream(0).substream(0),
         ];
         for (i, other) in others.iter().enumerate() {
-            let same = (0..64).filter(|&index| other.u32_at(index) == base.u32_at(index)).count();
+            let same = (0..64)
+                .filter(|&index| other.u32_at(index) == base.u32_at(index))
+                .count();
             assert_eq!(same, 0, "stream {i}");
             assert!(others[..i].iter().all(|earlier| earlier != other));
         }
@@ -255,11 +287,17 @@ mod tests {
         let (mean, variance) = moments(&values);
         // Five standard errors: σ/√n for the mean, and √((κ-1)/n)·σ² for the variance.
         assert!(mean.abs() < 5.0 * (1.0f64 / 3.0 / COUNT as f64).sqrt(), "{mean}");
-        assert!((variance - 1.0 / 3.0).abs() < 5.0 * (0.8 / COUNT as f64).sqrt() / 3.0, "{variance}");
+        assert!(
+            (variance - 1.0 / 3.0).abs() < 5.0 * (0.8 / COUNT as f64).sqrt() / 3.0,
+            "{variance}"
+        );
         Stream::new(3, "normal").fill_normal(2.0, &mut values);
         let (mean, variance) = moments(&values);
         assert!(mean.abs() < 5.0 * 2.0 / (COUNT as f64).sqrt(), "{mean}");
-        assert!((variance - 4.0).abs() < 5.0 * 4.0 * (2.0 / COUNT as f64).sqrt(), "{variance}");
+        assert!(
+            (variance - 4.0).abs() < 5.0 * 4.0 * (2.0 / COUNT as f64).sqrt(),
+            "{variance}"
+        );
         let beyond_two_sigma = values.iter().filter(|value| value.abs() > 4.0).count() as f64 / COUNT as f64;
         assert!((beyond_two_sigma - 0.0455).abs() < 0.0025, "{beyond_two_sigma}");
     }
@@ -267,7 +305,11 @@ mod tests {
     fn moments(values: &[f32]) -> (f64, f64) {
         let count = values.len() as f64;
         let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
-        let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
+        let variance = values
+            .iter()
+            .map(|&value| (f64::from(value) - mean).powi(2))
+            .sum::<f64>()
+            / count;
         (mean, variance)
     }
 
@@ -281,10 +323,15 @@ mod tests {
         // All 24 permutations of four items about equally often: χ² with 23 degrees of freedom, 99.99 % below 56.
         let mut counts = std::collections::BTreeMap::new();
         for epoch in 0..24_000 {
-            *counts.entry(Stream::new(9, "order").substream(epoch).permutation(4)).or_insert(0u32) += 1;
+            *counts
+                .entry(Stream::new(9, "order").substream(epoch).permutation(4))
+                .or_insert(0u32) += 1;
         }
         assert_eq!(counts.len(), 24);
-        let chi: f64 = counts.values().map(|&count| (f64::from(count) - 1000.0).powi(2) / 1000.0).sum();
+        let chi: f64 = counts
+            .values()
+            .map(|&count| (f64::from(count) - 1000.0).powi(2) / 1000.0)
+            .sum();
         assert!(chi < 56.0, "{chi}");
     }
 
@@ -332,7 +379,10 @@ mod tests {
                 ];
                 for (kind, link) in links.iter().enumerate() {
                     let equal = (0..COUNT).filter(|&i| link(key, next, i) >> bit & 1 == 0).count();
-                    assert!((equal as f64 - expected).abs() < five_sigma, "link {kind}, bit {bit}: {equal}");
+                    assert!(
+                        (equal as f64 - expected).abs() < five_sigma,
+                        "link {kind}, bit {bit}: {equal}"
+                    );
                 }
             }
         }

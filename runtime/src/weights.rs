@@ -147,7 +147,12 @@ impl Weights {
         })?;
         if tensor.shape() != shape {
             let (found, expected) = (tensor.shape().clone(), shape.clone());
-            return Err(WeightsError::ShapeMismatch { path: path(), key: key(), found, expected });
+            return Err(WeightsError::ShapeMismatch {
+                path: path(),
+                key: key(),
+                found,
+                expected,
+            });
         }
         tensor.as_f32().ok_or_else(|| WeightsError::DTypeMismatch {
             path: path(),
@@ -175,22 +180,44 @@ impl Weights {
 
     /// Writes a safetensors file; a file that was there is replaced only once the new one is on disk.
     pub fn save(&self, path: &Path) -> Result<(), WeightsError> {
-        let header = header::encode(&self.tensors, &self.metadata)
-            .map_err(|reason| WeightsError::Malformed { path: path.to_path_buf(), reason })?;
-        files::write_atomically(path, |out| {
-            out.write_all(&header.bytes)?;
-            for name in &header.order {
-                write_elements(out, self.tensors[name].data())?;
-            }
-            Ok(())
-        })
-        .map_err(|error| WeightsError::Io { path: path.to_path_buf(), error })
+        let tensors = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor))
+            .collect();
+        save_tensors(path, &tensors, &self.metadata)
     }
+}
+
+/// Writes tensors that lie elsewhere as [`Weights::save`] writes its own.
+pub fn save_tensors(
+    path: &Path,
+    tensors: &BTreeMap<String, &Tensor>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), WeightsError> {
+    let header = header::encode(tensors, metadata).map_err(|reason| WeightsError::Malformed {
+        path: path.to_path_buf(),
+        reason,
+    })?;
+    files::write_atomically(path, |out| {
+        out.write_all(&header.bytes)?;
+        header
+            .order
+            .iter()
+            .try_for_each(|name| write_elements(out, tensors[name].data()))
+    })
+    .map_err(|error| WeightsError::Io {
+        path: path.to_path_buf(),
+        error,
+    })
 }
 
 impl FromIterator<(String, Tensor)> for Weights {
     fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
-        Self { tensors: tensors.into_iter().collect(), metadata: BTreeMap::new() }
+        Self {
+            tensors: tensors.into_iter().collect(),
+            metadata: BTreeMap::new(),
+        }
     }
 }
 
@@ -219,7 +246,9 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a String> + Clone) -> O
     let (layer, parameter) = name.rsplit_once('.')?;
     let split = names.filter_map(|other| other.rsplit_once('.').map(|parts| (other, parts)));
     let same_layer = split.clone().find(|(_, (other, _))| *other == layer);
-    same_layer.or_else(|| split.clone().find(|(_, (_, other))| *other == parameter)).map(|(name, _)| name.clone())
+    same_layer
+        .or_else(|| split.clone().find(|(_, (_, other))| *other == parameter))
+        .map(|(name, _)| name.clone())
 }
 
 /// What the format calls the type.
@@ -238,13 +267,18 @@ mod tests {
 
     pub(super) fn sample() -> Weights {
         let mut weights = Weights::new();
-        weights.insert("conv1.weight", Tensor::from_f32([2, 1, 2, 2], (0..8).map(|i| i as f32).collect()).unwrap());
+        weights.insert(
+            "conv1.weight",
+            Tensor::from_f32([2, 1, 2, 2], (0..8).map(|i| i as f32).collect()).unwrap(),
+        );
         weights.insert("conv1.bias", Tensor::from_f32([2], vec![0.5, -0.5]).unwrap());
         weights.insert("count", Tensor::from_i32([], vec![7]).unwrap());
         weights.insert("mask", Tensor::new([3], Data::U8(vec![1, 0, 1])).unwrap());
         weights.insert("nothing", Tensor::from_f32([0, 4], vec![]).unwrap());
         weights.metadata_mut().insert("net".to_owned(), "lenet5".to_owned());
-        weights.metadata_mut().insert("accuracy".to_owned(), "\"0.99\"\n".to_owned());
+        weights
+            .metadata_mut()
+            .insert("accuracy".to_owned(), "\"0.99\"\n".to_owned());
         weights
     }
 
@@ -280,10 +314,19 @@ mod tests {
         let weights = sample();
         let origin = Path::new("w.safetensors");
         let error = |key, shape: &[usize]| weights.expect_f32(key, &shape.into(), origin).unwrap_err().to_string();
-        assert_eq!(weights.expect_f32("conv1.bias", &[2].into(), origin).unwrap(), [0.5, -0.5]);
-        assert_eq!(error("conv1.bias", &[3]), "w.safetensors: `conv1.bias` is 2, expected 3");
+        assert_eq!(
+            weights.expect_f32("conv1.bias", &[2].into(), origin).unwrap(),
+            [0.5, -0.5]
+        );
+        assert_eq!(
+            error("conv1.bias", &[3]),
+            "w.safetensors: `conv1.bias` is 2, expected 3"
+        );
         assert_eq!(error("count", &[]), "w.safetensors: `count` holds i32, expected f32");
-        assert_eq!(error("conv2.bias", &[1]), "w.safetensors: no tensor `conv2.bias`; there is `conv1.bias`");
+        assert_eq!(
+            error("conv2.bias", &[1]),
+            "w.safetensors: no tensor `conv2.bias`; there is `conv1.bias`"
+        );
         assert_eq!(error("dense", &[1]), "w.safetensors: no tensor `dense`");
     }
 
@@ -294,6 +337,8 @@ mod tests {
     }
 
     proptest! {
+        // Each case syncs files to disk.
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn any_weights_survive(values in proptest::collection::vec(any::<f32>(), 0..40), name in "\\PC{1,12}") {
             let mut weights = Weights::new();

@@ -27,7 +27,9 @@ pub(super) struct Header {
 /// Reads the header at the start of a file.
 pub(super) fn parse(file: &[u8]) -> Result<Header, ArrayProblem> {
     let rest = file.strip_prefix(MAGIC).ok_or(ArrayProblem::NotNpy)?;
-    let &[major, minor, ref rest @ ..] = rest else { return Err(ArrayProblem::NotNpy) };
+    let &[major, minor, ref rest @ ..] = rest else {
+        return Err(ArrayProblem::NotNpy);
+    };
     let cut_short = ArrayProblem::Header("the file ends inside it");
     let (length, rest) = match (major, minor, rest) {
         (1, 0, &[a, b, ref rest @ ..]) => (usize::from(u16::from_le_bytes([a, b])), rest),
@@ -40,15 +42,29 @@ pub(super) fn parse(file: &[u8]) -> Result<Header, ArrayProblem> {
     }
     let text = rest.get(..length).ok_or(cut_short)?;
     let text = std::str::from_utf8(text).map_err(|_| ArrayProblem::Header("not text"))?;
-    let Dictionary { descr, fortran_order, shape } = Dictionary::parse(text).map_err(ArrayProblem::Header)?;
+    let Dictionary {
+        descr,
+        fortran_order,
+        shape,
+    } = Dictionary::parse(text).map_err(ArrayProblem::Header)?;
     let (element, order) = element(descr)?;
-    Ok(Header { element, order, fortran_order, shape: Shape::new(shape), data_start: file.len() - rest.len() + length })
+    Ok(Header {
+        element,
+        order,
+        fortran_order,
+        shape: Shape::new(shape),
+        data_start: file.len() - rest.len() + length,
+    })
 }
 
 /// The header of an array with this type code and shape.
 pub(super) fn encode(descr: &str, shape: &Shape) -> Vec<u8> {
     let extents: String = shape.extents().iter().map(|extent| format!("{extent}, ")).collect();
-    let extents = if shape.rank() == 1 { extents.trim_end() } else { extents.trim_end_matches(", ") };
+    let extents = if shape.rank() == 1 {
+        extents.trim_end()
+    } else {
+        extents.trim_end_matches(", ")
+    };
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({extents}), }}");
     // Version 1.0 counts up to 65,535 bytes: thousands of axes.
     let before = MAGIC.len() + 4;
@@ -120,7 +136,11 @@ impl<'a> Dictionary<'a> {
             return Err("something after `}`");
         }
         match (descr, fortran_order, shape) {
-            (Some(descr), Some(fortran_order), Some(shape)) => Ok(Self { descr, fortran_order, shape }),
+            (Some(descr), Some(fortran_order), Some(shape)) => Ok(Self {
+                descr,
+                fortran_order,
+                shape,
+            }),
             _ => Err("`descr`, `fortran_order` or `shape` is missing"),
         }
     }
@@ -144,7 +164,10 @@ impl<'a> Scanner<'a> {
 
     /// A string without escapes, which no known header has.
     fn string(&mut self) -> Result<&'a str, &'static str> {
-        let quote = ['\'', '"'].into_iter().find(|&quote| self.accept(quote)).ok_or("no string where one belongs")?;
+        let quote = ['\'', '"']
+            .into_iter()
+            .find(|&quote| self.accept(quote))
+            .ok_or("no string where one belongs")?;
         let (text, rest) = self.rest.split_once(quote).ok_or("a string without an end")?;
         self.rest = rest;
         Ok(text)
@@ -152,7 +175,11 @@ impl<'a> Scanner<'a> {
 
     /// The element type; a list of fields is told apart so that its message says what it is.
     fn descr(&mut self) -> Result<&'a str, &'static str> {
-        if self.accept('[') { Err("structured arrays are not supported") } else { self.string() }
+        if self.accept('[') {
+            Err("structured arrays are not supported")
+        } else {
+            self.string()
+        }
     }
 
     fn boolean(&mut self) -> Result<bool, &'static str> {
@@ -173,7 +200,11 @@ impl<'a> Scanner<'a> {
             self.rest = self.rest.trim_start();
             let end = self.rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.rest.len());
             let (digits, rest) = self.rest.split_at(end);
-            extents.push(digits.parse().map_err(|_| "`shape` holds something that is no extent")?);
+            extents.push(
+                digits
+                    .parse()
+                    .map_err(|_| "`shape` holds something that is no extent")?,
+            );
             // Python 2 wrote long integers with an `L`.
             self.rest = rest.strip_prefix('L').unwrap_or(rest);
             if !self.accept(',') {
@@ -194,8 +225,14 @@ mod tests {
         let parse = |text| Dictionary::parse(text).map(|d| (d.descr, d.fortran_order, d.shape));
         let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }   \n";
         assert_eq!(parse(good), Ok(("<f4", false, vec![3, 4])));
-        assert_eq!(parse(r#"{"shape":(),"descr":"<f4","fortran_order":True}"#), Ok(("<f4", true, vec![])));
-        assert_eq!(parse("{'shape': (5L,), 'descr': '|u1', 'fortran_order': False}"), Ok(("|u1", false, vec![5])));
+        assert_eq!(
+            parse(r#"{"shape":(),"descr":"<f4","fortran_order":True}"#),
+            Ok(("<f4", true, vec![]))
+        );
+        assert_eq!(
+            parse("{'shape': (5L,), 'descr': '|u1', 'fortran_order': False}"),
+            Ok(("|u1", false, vec![5]))
+        );
         let bad = [
             ("", "does not begin with `{`"),
             ("{", "no string where one belongs"),
@@ -207,11 +244,17 @@ mod tests {
             ("{'descr': '<f4' 'shape': ()}", "no `,` or `}` after a value"),
             ("{'shape': 3}", "`shape` is no tuple"),
             ("{'shape': (-3,)}", "`shape` holds something that is no extent"),
-            ("{'shape': (99999999999999999999,)}", "`shape` holds something that is no extent"),
+            (
+                "{'shape': (99999999999999999999,)}",
+                "`shape` holds something that is no extent",
+            ),
             ("{'shape': (3 4)}", "no `,` or `)` after an extent"),
             ("{'fortran_order': maybe}", "`fortran_order` is neither True nor False"),
             ("{'other': 1}", "a key that is not `descr`, `fortran_order` or `shape`"),
-            ("{'descr': '<f4', 'fortran_order': False, 'shape': ()} x", "something after `}`"),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': ()} x",
+                "something after `}`",
+            ),
         ];
         for (text, reason) in bad {
             assert_eq!(parse(text), Err(reason), "{text}");
@@ -227,14 +270,23 @@ mod tests {
         let text = |extents: &[usize]| String::from_utf8_lossy(&header(extents)[10..]).trim_end().to_owned();
         assert_eq!(text(&[]), "{'descr': '<f4', 'fortran_order': False, 'shape': (), }");
         assert_eq!(text(&[3]), "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }");
-        assert_eq!(text(&[3, 4]), "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }");
+        assert_eq!(
+            text(&[3, 4]),
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }"
+        );
     }
 
     #[test]
     fn long_headers_are_not_read() {
         let mut file = b"\x93NUMPY\x02\x00".to_vec();
         file.extend(u32::MAX.to_le_bytes());
-        assert!(matches!(parse(&file), Err(ArrayProblem::Header("longer than 65536 bytes"))));
-        assert!(matches!(parse(b"\x93NUMPY\x01\x00\x10"), Err(ArrayProblem::Header("the file ends inside it"))));
+        assert!(matches!(
+            parse(&file),
+            Err(ArrayProblem::Header("longer than 65536 bytes"))
+        ));
+        assert!(matches!(
+            parse(b"\x93NUMPY\x01\x00\x10"),
+            Err(ArrayProblem::Header("the file ends inside it"))
+        ));
     }
 }

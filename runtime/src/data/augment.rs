@@ -6,7 +6,7 @@
 //! (noise, a signal's amplitude) follows. Samples come in fitted to the input and not yet normalized: pixels in
 //! `0..=1`, zero outside.
 
-use super::resample::{Affine, Bordered, Displacement};
+use super::resample::{Affine, Bordered, Displacement, Read};
 use crate::random::Stream;
 use crate::recipe::{Augmentation, RecipeProblem};
 
@@ -105,7 +105,8 @@ impl Augmenter {
                 map = map.then(&step);
             }
         }
-        planes.resample(&map, distorted.then_some(&scratch.field), out);
+        let FieldScratch { field, reads, .. } = scratch;
+        planes.resample(&map, distorted.then_some(field), reads, out);
     }
 
     /// Changes the values of one sample, in the list's order.
@@ -193,6 +194,7 @@ pub(super) struct FieldScratch {
     field: Displacement,
     noise: Vec<f32>,
     blurred: Vec<f32>,
+    reads: Vec<Read>,
 }
 
 impl FieldScratch {
@@ -201,7 +203,9 @@ impl FieldScratch {
         // Uniform noise has variance 1/3, and each of the two blurs multiplies it by the sum of squared weights.
         let squares = kernel[0].powi(2) + 2.0 * kernel[1..].iter().map(|weight| weight.powi(2)).sum::<f32>();
         let gain = alpha * 3f32.sqrt() / squares;
-        let Self { field, noise, blurred } = self;
+        let Self {
+            field, noise, blurred, ..
+        } = self;
         noise.resize(height * width, 0.0);
         blurred.resize(height * width, 0.0);
         for (axis, values) in [&mut field.y, &mut field.x].into_iter().enumerate() {

@@ -116,3 +116,21 @@ fn integers_become_values() {
     let set = load_npz(&x, &bytes(&[1]), &[1, 2]).unwrap();
     assert_eq!(set.sample(0), Sample::Values(&[-3.0, 700.0]));
 }
+
+#[test]
+fn the_shipped_digits() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/data/digits");
+    let input = [1, 8, 8].into();
+    let [train, test] =
+        [Split::Train, Split::Test].map(|split| Dataset::load(&source(false), &folder, split, &input).unwrap());
+    assert_eq!(
+        (train.len(), test.len(), train.class_count(), test.class_count()),
+        (1500, 297, 10, 10)
+    );
+    let seven = crate::image_file::read_png(&folder.join("seven.png"), 1).unwrap();
+    let Data::U8(pixels) = seven.data() else {
+        panic!("bytes")
+    };
+    assert_eq!(test.sample(1), Sample::Bytes(pixels));
+    assert_eq!(test.targets().tensor().as_i32().unwrap()[1], 7);
+}

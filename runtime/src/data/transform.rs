@@ -7,7 +7,7 @@
 
 use super::Sample;
 use super::augment::{AugmentError, Augmenter, FieldScratch, Place};
-use super::resample::{Bordered, Tap, taps};
+use super::resample::{Bordered, MAX_PLANE, MAX_SIDE, Tap, taps};
 use crate::recipe::{Augmentation, DataSource, Fit};
 use crate::tensor::Shape;
 
@@ -20,6 +20,8 @@ pub struct Transform {
     signals: bool,
     rows: Vec<Option<Tap>>,
     columns: Vec<Option<Tap>>,
+    /// What `columns` say where nothing is enlarged: a run of elements between zeros.
+    copied: Option<Copied>,
     /// Mean and standard deviation of each channel; empty where nothing is to be done.
     normalization: Vec<(f32, f32)>,
     augmenter: Option<Augmenter>,
@@ -30,6 +32,13 @@ struct Size {
     channels: usize,
     height: usize,
     width: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Copied {
+    from: usize,
+    to: usize,
+    count: usize,
 }
 
 /// Why samples cannot become the network's input.
@@ -74,6 +83,14 @@ pub enum TransformError {
     /// A standard deviation by which nothing can be divided.
     #[error("`std` is {0}, expected a number above 0")]
     Std(f32),
+    /// Samples too large for augmentations that move pixels.
+    #[error("samples of {height}x{width} are too large to be moved: at most {MAX_SIDE} a side and {MAX_PLANE} in all")]
+    TooLarge {
+        /// The input's height; 1 for signals.
+        height: usize,
+        /// The input's width, or a signal's length.
+        width: usize,
+    },
     /// An augmentation cannot be used.
     #[error(transparent)]
     Augment(#[from] AugmentError),
@@ -125,25 +142,38 @@ impl Transform {
             }
         };
         let row_factor = if input.rank() < 3 { 1 } else { factor };
+        let columns = taps(from.width, factor, to.width);
         Ok(Self {
             stored: from,
             input: to,
             signals: input.rank() < 3,
             rows: taps(from.height, row_factor, to.height),
-            columns: taps(from.width, factor, to.width),
+            copied: (factor == 1).then(|| copied(&columns)),
+            columns,
             normalization: normalization(source.mean(), source.std(), to.channels)?,
             augmenter: None,
         })
     }
 
     /// The same, changing training samples at random.
-    pub fn with_augmentation(mut self, list: &[Augmentation], seed: u64) -> Result<Self, TransformError> {
-        self.augmenter = if list.is_empty() {
-            None
-        } else {
-            Some(Augmenter::new(list, seed, self.signals)?)
-        };
-        Ok(self)
+    pub fn with_augmentation(self, list: &[Augmentation], seed: u64) -> Result<Self, TransformError> {
+        if list.is_empty() {
+            return Ok(Self {
+                augmenter: None,
+                ..self
+            });
+        }
+        let augmenter = Augmenter::new(list, seed, self.signals)?;
+        let Size { height, width, .. } = self.input;
+        if augmenter.is_geometric(self.signals)
+            && (height.max(width) > MAX_SIDE || Bordered::plane_len(height, width) > MAX_PLANE)
+        {
+            return Err(TransformError::TooLarge { height, width });
+        }
+        Ok(Self {
+            augmenter: Some(augmenter),
+            ..self
+        })
     }
 
     /// Elements of one input.
@@ -229,10 +259,18 @@ impl Transform {
     }
 
     fn fit_row<T: Copy>(&self, upper: &[T], lower: &[T], down: f32, read: impl Fn(T) -> f32 + Copy, row: &mut [f32]) {
+        if let Some(Copied { from, to, count }) = self.copied {
+            row[..to].fill(0.0);
+            row[to..to + count]
+                .iter_mut()
+                .zip(&upper[from..])
+                .for_each(|(value, &stored)| *value = read(stored));
+            row[to + count..].fill(0.0);
+            return;
+        }
         for (value, tap) in row.iter_mut().zip(&self.columns) {
             *value = match tap {
                 None => 0.0,
-                Some(tap) if tap.share == 0.0 && down == 0.0 => read(upper[tap.first]),
                 Some(tap) => {
                     let mix = |line: &[T]| {
                         let (first, second) = (read(line[tap.first]), read(line[tap.second]));
@@ -266,6 +304,17 @@ impl Size {
                 width: extents.iter().product(),
             },
         }
+    }
+}
+
+/// The run of elements that taps without interpolation make.
+fn copied(taps: &[Option<Tap>]) -> Copied {
+    let to = taps.iter().position(Option::is_some).unwrap_or(0);
+    let count = taps.iter().flatten().count();
+    Copied {
+        from: taps.get(to).copied().flatten().map_or(0, |tap| tap.first),
+        to,
+        count,
     }
 }
 

@@ -41,18 +41,32 @@ pub(super) fn parse(file: &[u8]) -> Result<Header, String> {
         .ok_or_else(|| format!("its header claims {length} bytes, more than {MAX_HEADER_BYTES}"))?;
     let data_start = LENGTH_BYTES + length;
     let Some(text) = file.get(LENGTH_BYTES..data_start) else {
-        return Err(format!("its header claims {length} bytes, but the file has {}", file.len()));
+        return Err(format!(
+            "its header claims {length} bytes, but the file has {}",
+            file.len()
+        ));
     };
     // Validates that the tensors follow each other without a gap, each as long as its shape and type say.
     let metadata: Metadata = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     // `SafeTensors::deserialize` would add to this sum before comparing it, which can overflow.
     let available = file.len() - data_start;
     if metadata.data_len() != available {
-        return Err(format!("its header describes {} bytes of tensors, but {available} follow", metadata.data_len()));
+        return Err(format!(
+            "its header describes {} bytes of tensors, but {available} follow",
+            metadata.data_len()
+        ));
     }
-    let tensors = metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+    let tensors = metadata
+        .tensors()
+        .into_iter()
+        .map(|(name, info)| (name, info.clone()))
+        .collect();
     let metadata = metadata.metadata().clone().unwrap_or_default().into_iter().collect();
-    Ok(Header { data_start, tensors, metadata })
+    Ok(Header {
+        data_start,
+        tensors,
+        metadata,
+    })
 }
 
 /// A header to be written, and the order in which the tensors' bytes follow it.
@@ -63,13 +77,13 @@ pub(super) struct EncodedHeader {
 
 /// Lays the tensors out, four-byte types first so that all are aligned, then by name.
 pub(super) fn encode(
-    tensors: &BTreeMap<String, Tensor>,
+    tensors: &BTreeMap<String, &Tensor>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<EncodedHeader, String> {
     if tensors.contains_key(METADATA_KEY) {
         return Err(format!("a tensor cannot be called `{METADATA_KEY}`"));
     }
-    let mut sorted: Vec<(&String, &Tensor)> = tensors.iter().collect();
+    let mut sorted: Vec<(&String, &Tensor)> = tensors.iter().map(|(name, tensor)| (name, *tensor)).collect();
     sorted.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.dtype().size_bytes()));
     let mut entries = Map::new();
     if !metadata.is_empty() {
@@ -90,11 +104,17 @@ pub(super) fn encode(
     let padded = (LENGTH_BYTES + text.len()).next_multiple_of(ALIGNMENT_BYTES) - LENGTH_BYTES;
     text.resize(padded, b' ');
     if text.len() > MAX_HEADER_BYTES {
-        return Err(format!("its header would take {} bytes, more than {MAX_HEADER_BYTES}", text.len()));
+        return Err(format!(
+            "its header would take {} bytes, more than {MAX_HEADER_BYTES}",
+            text.len()
+        ));
     }
     let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
     bytes.extend(text);
-    Ok(EncodedHeader { bytes, order: sorted.into_iter().map(|(name, _)| name.clone()).collect() })
+    Ok(EncodedHeader {
+        bytes,
+        order: sorted.into_iter().map(|(name, _)| name.clone()).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -119,11 +139,20 @@ mod tests {
             reason(&u64::MAX.to_le_bytes()),
             format!("its header claims {} bytes, more than 16777216", u64::MAX)
         );
-        assert_eq!(reason(&100u64.to_le_bytes()), "its header claims 100 bytes, but the file has 8");
+        assert_eq!(
+            reason(&100u64.to_le_bytes()),
+            "its header claims 100 bytes, but the file has 8"
+        );
         let one = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
         assert!(parse(&file(one, 8)).is_ok());
-        assert_eq!(reason(&file(one, 7)), "its header describes 8 bytes of tensors, but 7 follow");
-        assert_eq!(reason(&file(one, 9)), "its header describes 8 bytes of tensors, but 9 follow");
+        assert_eq!(
+            reason(&file(one, 7)),
+            "its header describes 8 bytes of tensors, but 7 follow"
+        );
+        assert_eq!(
+            reason(&file(one, 9)),
+            "its header describes 8 bytes of tensors, but 9 follow"
+        );
     }
 
     #[test]
@@ -157,12 +186,13 @@ mod tests {
 
     #[test]
     fn data_starts_aligned() {
+        let tensor = Tensor::scalar(1.0);
         for length in 1..40 {
-            let tensors = [("n".repeat(length), Tensor::scalar(1.0))].into();
+            let tensors = [("n".repeat(length), &tensor)].into();
             let header = encode(&tensors, &BTreeMap::new()).unwrap();
             assert_eq!(header.bytes.len() % ALIGNMENT_BYTES, 0);
         }
-        let reserved = [(METADATA_KEY.to_owned(), Tensor::scalar(1.0))].into();
+        let reserved = [(METADATA_KEY.to_owned(), &tensor)].into();
         assert!(encode(&reserved, &BTreeMap::new()).is_err());
     }
 }

@@ -42,20 +42,42 @@ impl MappedWeights {
     /// Maps a file and checks its header.
     #[expect(unsafe_code, reason = "mapping a file")]
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let io = |error| WeightsError::Io { path: path.to_path_buf(), error };
+        let io = |error| WeightsError::Io {
+            path: path.to_path_buf(),
+            error,
+        };
         let (file, _length) = files::open_regular(path).map_err(io)?;
         // SAFETY: the map is read-only and private to this value, and views borrow from it. What stays out of our
         // hands is another process changing the file in place; see the top of this file.
         let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(io)?);
-        let Header { data_start, tensors, metadata } =
-            header::parse(&map).map_err(|reason| WeightsError::Malformed { path: path.to_path_buf(), reason })?;
+        let Header {
+            data_start,
+            tensors,
+            metadata,
+        } = header::parse(&map).map_err(|reason| WeightsError::Malformed {
+            path: path.to_path_buf(),
+            reason,
+        })?;
         let entries = tensors.into_iter().map(|(name, info)| {
             let bytes = data_start + info.data_offsets.0..data_start + info.data_offsets.1;
             let converted = converted_values(&map[bytes.clone()], info.dtype);
-            (name, Entry { shape: Shape::new(info.shape), dtype: info.dtype, bytes, converted })
+            (
+                name,
+                Entry {
+                    shape: Shape::new(info.shape),
+                    dtype: info.dtype,
+                    bytes,
+                    converted,
+                },
+            )
         });
         let entries = entries.collect();
-        Ok(Self { path: path.to_path_buf(), map, entries, metadata })
+        Ok(Self {
+            path: path.to_path_buf(),
+            map,
+            entries,
+            metadata,
+        })
     }
 
     /// The file.
@@ -110,7 +132,10 @@ impl MappedWeights {
         let (shape, values) = self.f32(name)?;
         let entry = &self.entries[name];
         if entry.dtype == Dtype::F32 && cfg!(target_endian = "little") {
-            return Ok(ParameterSource::Mapped { map: Arc::clone(&self.map), offset: entry.bytes.start });
+            return Ok(ParameterSource::Mapped {
+                map: Arc::clone(&self.map),
+                offset: entry.bytes.start,
+            });
         }
         let tensor = Tensor::from_f32(shape.clone(), values.to_vec()).expect("the header was checked against the data");
         Ok(ParameterSource::Owned(tensor))
@@ -118,7 +143,10 @@ impl MappedWeights {
 
     /// Copies every tensor: floats as f32, wide integers as i32, bytes as u8.
     pub fn to_weights(&self) -> Result<Weights, WeightsError> {
-        let mut weights = Weights { tensors: BTreeMap::new(), metadata: self.metadata.clone() };
+        let mut weights = Weights {
+            tensors: BTreeMap::new(),
+            metadata: self.metadata.clone(),
+        };
         for (name, entry) in &self.entries {
             let data = match &entry.converted {
                 Some(values) => Data::F32(values.clone()),
@@ -132,18 +160,29 @@ impl MappedWeights {
 
     fn decoded(&self, name: &str, entry: &Entry) -> Result<Data, WeightsError> {
         let element = element(entry.dtype).ok_or_else(|| {
-            self.dtype_error(name, entry.dtype, "bool, u8, i8, u16, i16, u32, i32, u64, i64, f16, bf16, f32 or f64")
+            self.dtype_error(
+                name,
+                entry.dtype,
+                "bool, u8, i8, u16, i16, u32, i32, u64, i64, f16, bf16, f32 or f64",
+            )
         })?;
-        element.decode(&self.map[entry.bytes.clone()], ByteOrder::Little).map_err(|error| WeightsError::Integer {
-            path: self.path.clone(),
-            key: name.to_owned(),
-            error,
-        })
+        element
+            .decode(&self.map[entry.bytes.clone()], ByteOrder::Little)
+            .map_err(|error| WeightsError::Integer {
+                path: self.path.clone(),
+                key: name.to_owned(),
+                error,
+            })
     }
 
     fn dtype_error(&self, name: &str, found: Dtype, expected: &'static str) -> WeightsError {
         let (path, key) = (self.path.clone(), name.to_owned());
-        WeightsError::DTypeMismatch { path, key, found: found.to_string(), expected }
+        WeightsError::DTypeMismatch {
+            path,
+            key,
+            found: found.to_string(),
+            expected,
+        }
     }
 }
 
@@ -207,8 +246,14 @@ mod tests {
         assert_eq!(mapped.metadata()["net"], "lenet5");
         assert_eq!(mapped.shapes().len(), 5);
         assert!(matches!(mapped.f32("count"), Err(WeightsError::DTypeMismatch { .. })));
-        assert!(matches!(mapped.f32("conv9.bias"), Err(WeightsError::Missing { nearest: Some(_), .. })));
-        assert!(matches!(mapped.expect_f32("conv1.bias", &[3].into()), Err(WeightsError::ShapeMismatch { .. })));
+        assert!(matches!(
+            mapped.f32("conv9.bias"),
+            Err(WeightsError::Missing { nearest: Some(_), .. })
+        ));
+        assert!(matches!(
+            mapped.expect_f32("conv1.bias", &[3].into()),
+            Err(WeightsError::ShapeMismatch { .. })
+        ));
     }
 
     #[test]
@@ -230,9 +275,13 @@ mod tests {
         assert_eq!(mapped.f32("b").unwrap().1, [1.5]);
         assert_eq!(mapped.f32("c").unwrap().1, [1.0, -2.0]);
         assert_eq!(mapped.f32("d").unwrap().1, [0.25]);
-        let ParameterSource::Mapped { map, offset } = mapped.parameter_source("b").unwrap() else { panic!("a copy") };
+        let ParameterSource::Mapped { map, offset } = mapped.parameter_source("b").unwrap() else {
+            panic!("a copy")
+        };
         assert_eq!(map[offset..offset + 4], 1.5f32.to_le_bytes());
-        let ParameterSource::Owned(copy) = mapped.parameter_source("c").unwrap() else { panic!("no copy") };
+        let ParameterSource::Owned(copy) = mapped.parameter_source("c").unwrap() else {
+            panic!("no copy")
+        };
         assert_eq!(copy.as_f32().unwrap(), [1.0, -2.0]);
         let error = mapped.to_weights().unwrap_err().to_string();
         assert!(error.contains("`f` holds C64, expected bool, u8"), "{error}");
@@ -244,9 +293,15 @@ mod tests {
     #[test]
     fn empty_files_and_folders_are_errors() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(MappedWeights::open(folder.path()), Err(WeightsError::Io { .. })));
+        assert!(matches!(
+            MappedWeights::open(folder.path()),
+            Err(WeightsError::Io { .. })
+        ));
         let path = folder.path().join("empty");
         std::fs::write(&path, "").unwrap();
-        assert!(matches!(MappedWeights::open(&path), Err(WeightsError::Malformed { .. })));
+        assert!(matches!(
+            MappedWeights::open(&path),
+            Err(WeightsError::Malformed { .. })
+        ));
     }
 }

@@ -117,9 +117,9 @@ fn shifts_move_within_their_bound_and_keep_the_brightness() {
     for sample in 0..50 {
         let out = augmented(&[Augmentation::Shift { pixels: 1.0 }], &dot(), at(0, sample));
         assert!((out.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-        let corner = |i: usize| i / 5 == 0 || i / 5 == 4 || i % 5 == 0 || i % 5 == 4;
+        let edge = |i: usize| [i / 5, i % 5].iter().any(|place| [0, 4].contains(place));
         assert!(
-            out.iter().enumerate().all(|(i, &value)| !corner(i) || value == 0.0),
+            out.iter().enumerate().all(|(i, &value)| !edge(i) || value == 0.0),
             "{out:?}"
         );
         moved += u32::from(out[12] < 0.9);
@@ -198,6 +198,21 @@ fn signals_shift_in_time_and_scale_in_amplitude() {
     assert!(matches!(
         flipped,
         TransformError::Augment(AugmentError::ImagesOnly("flip"))
+    ));
+}
+
+#[test]
+fn long_signals_are_moved_up_to_a_limit() {
+    let shift = [Augmentation::Shift { pixels: 0.5 }];
+    let long = transform(Fit::None, &[1, 100_000], &[1, 100_000])
+        .unwrap()
+        .with_augmentation(&shift, 1)
+        .unwrap();
+    assert!((applied(&long, &[1.0; 100_000], at(0, 0)).iter().sum::<f32>() - 1e5).abs() < 1.0);
+    let longer = transform(Fit::None, &[1, 5_000_000], &[1, 5_000_000]).unwrap();
+    assert!(matches!(
+        longer.with_augmentation(&shift, 1),
+        Err(TransformError::TooLarge { width: 5_000_000, .. })
     ));
 }
 
