@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub use archive::{ArrayArchive, write_npz};
 
-use crate::element::{Element, IntegerTooLarge};
+use crate::element::{Element, IntegerTooLarge, write_little_endian};
 use crate::files;
 use crate::tensor::{DType, Data, Shape, Tensor};
 use header::Header;
@@ -189,11 +189,7 @@ fn encode_npy(out: &mut dyn Write, tensor: &Tensor) -> io::Result<()> {
         DType::U8 => "|u1",
     };
     out.write_all(&header::encode(descr, tensor.shape()))?;
-    match tensor.data() {
-        Data::U8(values) => out.write_all(values),
-        Data::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
-        Data::I32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
-    }
+    write_little_endian(out, tensor.data())
 }
 
 #[cfg(test)]

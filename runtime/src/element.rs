@@ -3,6 +3,8 @@
 //! IDX, `.npy` and safetensors share this list of types. Floats become f32 (f64 is rounded, f16 and bf16 are exact),
 //! integers wider than a byte become i32 and must fit; u8 and bool stay bytes. Nothing here knows a file format.
 
+use std::io::{self, Write};
+
 use crate::tensor::Data;
 
 /// The type of a number in a file.
@@ -106,6 +108,17 @@ impl Element {
             Self::F32 => Data::F32(numbers(bytes, order, f32::from_le_bytes)),
             Self::F64 => Data::F32(numbers(bytes, order, |b| f64::from_le_bytes(b) as f32)),
         })
+    }
+}
+
+/// Writes elements as every format here wants them: little-endian and close together.
+pub(crate) fn write_little_endian(out: &mut dyn Write, data: &Data) -> io::Result<()> {
+    match data {
+        Data::U8(values) => out.write_all(values),
+        Data::F32(values) if cfg!(target_endian = "little") => out.write_all(bytemuck::cast_slice(values)),
+        Data::I32(values) if cfg!(target_endian = "little") => out.write_all(bytemuck::cast_slice(values)),
+        Data::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
+        Data::I32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
     }
 }
 

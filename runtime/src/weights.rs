@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 pub use mapped::MappedWeights;
 
-use crate::element::IntegerTooLarge;
+use crate::element::{IntegerTooLarge, write_little_endian};
 use crate::files;
-use crate::tensor::{DType, Data, Shape, Tensor};
+use crate::tensor::{DType, Shape, Tensor};
 
 /// Tensors by name, and notes about them.
 ///
@@ -204,7 +204,7 @@ pub fn save_tensors(
         header
             .order
             .iter()
-            .try_for_each(|name| write_elements(out, tensors[name].data()))
+            .try_for_each(|name| write_little_endian(out, tensors[name].data()))
     })
     .map_err(|error| WeightsError::Io {
         path: path.to_path_buf(),
@@ -230,17 +230,6 @@ impl IntoIterator for Weights {
     }
 }
 
-/// Little-endian, as the format wants it.
-fn write_elements(out: &mut dyn io::Write, data: &Data) -> io::Result<()> {
-    match data {
-        Data::U8(values) => out.write_all(values),
-        Data::F32(values) if cfg!(target_endian = "little") => out.write_all(bytemuck::cast_slice(values)),
-        Data::I32(values) if cfg!(target_endian = "little") => out.write_all(bytemuck::cast_slice(values)),
-        Data::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
-        Data::I32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
-    }
-}
-
 /// The first name with the same layer, or else with the same parameter.
 fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a String> + Clone) -> Option<String> {
     let (layer, parameter) = name.rsplit_once('.')?;
@@ -263,6 +252,7 @@ fn stored_dtype(dtype: DType) -> safetensors::Dtype {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::Data;
     use proptest::prelude::*;
 
     pub(super) fn sample() -> Weights {
