@@ -1,0 +1,322 @@
+//! Shape errors in words: what the layer sees, why, the arithmetic, and a way out.
+
+use netc_diagnostics::{Diagnostic, Span};
+use netc_graph::ShapeError;
+use netc_graph::operators::window::Window;
+use netc_runtime::Shape;
+
+use crate::codes;
+use crate::site::{Failed, Site};
+use crate::trace::{Part, padding_text, place};
+use crate::value::grouped;
+
+/// The message for what an operator's shape rule says. Variants that the tables of arguments rule out are our bugs.
+pub(crate) fn shape_error(site: &Site<'_>, error: &ShapeError) -> Failed {
+    match error {
+        ShapeError::Window { axis, padding, .. } => small_input(site, *axis, *padding).into(),
+        ShapeError::PaddingTooWide { axis, padding, window } => wide_padding(site, *axis, *padding, *window).into(),
+        ShapeError::DilationTooWide { axis, extent, dilation } => {
+            wide_dilation(site, *axis, *extent, *dilation).into()
+        }
+        ShapeError::Rank { expected, .. } => wrong_rank(site, expected).into(),
+        ShapeError::Slice { start, end, extent } => slice(site, *start, *end, *extent).into(),
+        ShapeError::ElementCount { from, to } => Failed::from(element_count(site, *from, to)).guess(to.clone()),
+        ShapeError::TooLarge { shape, limit } => too_large(site, shape, *limit).into(),
+        ShapeError::Groups { which, channels, groups } => groups_message(site, which, *channels, *groups).into(),
+        ShapeError::Mismatch { .. } => shapes_differ(site).into(),
+        ShapeError::Axis { axis, .. } => self::axis(site, *axis, &site.shape(0)).into(),
+        ShapeError::Range { attribute, expected } => {
+            let message = format!("`{attribute}` of `{}` must be {expected}", site.layer.name);
+            Diagnostic::error(codes::OUT_OF_RANGE, message).at(site.bound.span(attribute), "out of range").into()
+        }
+        ShapeError::InputCount { .. }
+        | ShapeError::DType { .. }
+        | ShapeError::Batch { .. }
+        | ShapeError::AxisCount { .. }
+        | ShapeError::Zero { .. }
+        | ShapeError::Empty { .. } => {
+            panic!("`{}` was expanded to what its operator does not take: {error}", site.layer.name)
+        }
+    }
+}
+
+/// `a length of 3` or `3x3`.
+fn space_text(extents: &[usize]) -> String {
+    match extents {
+        [length] => format!("a length of {length}"),
+        extents => Shape::from(extents).to_string(),
+    }
+}
+
+/// A window larger than what it slides over.
+fn small_input(site: &Site<'_>, axis: usize, padding: usize) -> Diagnostic {
+    let window = site.window.clone().expect("only windows meet an input that is too small");
+    let shape = site.shape(0);
+    let space = Part::Space.of(&shape);
+    let extents = space.extents();
+    let reach: Vec<usize> = (0..extents.len()).map(|axis| window.extent(axis)).collect();
+    let kernel = match reach.as_slice() {
+        [length] => format!("window of {length}"),
+        reach => format!("{} window", Shape::from(reach)),
+    };
+    let is_dilated = (0..extents.len()).any(|axis| window.extent(axis) != window.kernel[axis]);
+    let kernel = if is_dilated { kernel } else { kernel.replace("window", "kernel") };
+    let padded = if padding > 0 { " even with its padding" } else { "" };
+    let message = format!("`{}` sees {}, smaller than its {kernel}{padded}", site.name, space_text(extents));
+    let mut diagnostic = Diagnostic::error(codes::SMALL_INPUT, message)
+        .at(site.span, format!("needs at least {}", space_text(&needed(&window, extents))))
+        .note(site.why(0, Part::Space));
+    let (extent, kernel, dilation) = (extents[axis], window.kernel[axis], window.dilation[axis]);
+    if is_dilated {
+        diagnostic = diagnostic
+            .note(format!("a kernel of {kernel} with dilation {dilation} spans {dilation}·({kernel} − 1) + 1 = {}", reach[axis]));
+    }
+    if padding > 0 {
+        let sum = padding_text(&window, axis);
+        diagnostic =
+            diagnostic.note(format!("{extent}{sum} = {} is less than {}", extent + padding, window.extent(axis)));
+    }
+    diagnostic.hint(way_out(site, &window, extents))
+}
+
+/// The smallest input that the window takes, with its padding.
+fn needed(window: &Window, extents: &[usize]) -> Vec<usize> {
+    let along = |axis: usize| window.extent(axis).saturating_sub(window.pad_before[axis] + window.pad_after[axis]).max(1);
+    (0..extents.len()).map(along).collect()
+}
+
+/// ``add `pad = 1` here, or drop the pooling on line 6``.
+fn way_out(site: &Site<'_>, window: &Window, extents: &[usize]) -> String {
+    let pads: Vec<usize> = extents
+        .iter()
+        .enumerate()
+        .map(|(axis, &extent)| window.extent(axis).saturating_sub(extent).div_ceil(2).max(window.pad_before[axis]))
+        .collect();
+    let pad = match pads.as_slice() {
+        [first, rest @ ..] if rest.iter().all(|pad| pad == first) => first.to_string(),
+        pads => format!("[{}]", pads.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    let verb = if site.bound.is_given("pad") { "raise it to" } else { "add" };
+    let culprit = site.trace.culprit(site.inputs[0].0.step, Part::Space);
+    let line = place(site.sources, culprit.span, site.span);
+    let kernel = culprit.text.split(['(', ' ']).next().unwrap_or_default();
+    let other = match (kernel, culprit.from, &culprit.window) {
+        (_, None, _) => format!("or make `{}` {line} larger", culprit.text),
+        ("max_pool" | "avg_pool", _, _) => format!("or drop the pooling {line}"),
+        (_, _, Some(window)) if window.stride.iter().any(|&stride| stride > 1) => format!("or lower the stride {line}"),
+        (_, _, Some(_)) => format!("or pad `{}` {line}", culprit.text),
+        _ => "or take a smaller kernel".to_owned(),
+    };
+    // Padding may be no wider than the window; half of it, rounded up, is enough unless the window is dilated a lot.
+    format!("{verb} `pad = {pad}` here, {other}")
+}
+
+fn wide_padding(site: &Site<'_>, axis: usize, padding: usize, window: usize) -> Diagnostic {
+    let span = site.bound.span("pad");
+    let largest = window - 1;
+    Diagnostic::error(codes::WIDE_PADDING, format!("`{}` is padded by {padding}, as wide as its window", site.name))
+        .at(span, format!("at most {largest} here"))
+        .note(format!("a window of {window}{} would see nothing but padding", axis_text(site, axis)))
+        .hint(if largest == 0 {
+            "leave `pad` out: a window of one position needs none".to_owned()
+        } else {
+            "write `pad = same` to keep the size".to_owned()
+        })
+}
+
+/// ` along axis 1`, where there is more than one.
+fn axis_text(site: &Site<'_>, axis: usize) -> String {
+    if site.shape(0).rank() > 2 { format!(" along {}", ["the height", "the width"][axis.min(1)]) } else { String::new() }
+}
+
+fn wide_dilation(site: &Site<'_>, axis: usize, extent: usize, dilation: usize) -> Diagnostic {
+    Diagnostic::error(codes::WIDE_DILATION, format!("`{}` can step over its whole input", site.name))
+        .at(site.bound.span("dilation"), format!("dilation {dilation} over {extent} positions{}", axis_text(site, axis)))
+        .note(site.why(0, Part::Space))
+        .hint(format!("take a dilation of at most {extent}, or no padding"))
+}
+
+/// A value with another number of axes than the layer takes.
+pub(crate) fn wrong_rank(site: &Site<'_>, expected: &str) -> Diagnostic {
+    let shape = site.shape(0);
+    let diagnostic =
+        Diagnostic::error(codes::WRONG_RANK, format!("`{}` takes {expected}, found {shape}", site.name))
+            .at(site.span, format!("sees {shape}"))
+            .note(site.why(0, Part::Whole));
+    let culprit = site.trace.culprit(site.inputs[0].0.step, Part::Whole);
+    let line = place(site.sources, culprit.span, site.span);
+    match (shape.rank(), culprit.from) {
+        (1, Some(_)) if culprit.text.starts_with("flatten") => {
+            diagnostic.hint(format!("move `{}` before the `flatten` {line}", site.layer.name))
+        }
+        (1, Some(_)) => diagnostic.hint("give it axes again with `|> reshape(channels, height, width)`"),
+        (_, None) => diagnostic.hint("declare the input with channels first: `f32[1, 28, 28]` or `f32[1, 360]`"),
+        _ => diagnostic.hint("give it other axes with `|> reshape(…)`"),
+    }
+}
+
+/// A list of numbers, one for each axis, of another length than there are axes.
+pub(crate) fn axis_count(name: &str, found: usize, axes: usize, span: Span) -> Diagnostic {
+    let (numbers, noun) = (plural(found, "number"), plural(axes, "spatial axis"));
+    let diagnostic = Diagnostic::error(codes::AXIS_COUNT, format!("`{name}` has {numbers} for {noun}"))
+        .at(span, format!("needs {}", plural(axes, "number")));
+    diagnostic.hint(match axes {
+        1 => "the input is one-dimensional, [C, L]: write one number".to_owned(),
+        _ => "the input is two-dimensional, [C, H, W]: write `[rows, columns]`, or one number for both".to_owned(),
+    })
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    match (count, noun) {
+        (1, noun) => format!("1 {noun}"),
+        (count, "spatial axis") => format!("{count} spatial axes"),
+        (count, noun) => format!("{count} {noun}s"),
+    }
+}
+
+/// An axis that the value does not have.
+pub(crate) fn axis(site: &Site<'_>, axis: usize, shape: &Shape) -> Diagnostic {
+    let rank = shape.rank();
+    Diagnostic::error(codes::AXIS, format!("`{}` has no axis {axis}", site.name))
+        .at(site.bound.span("axis"), format!("{shape} has {}", if rank == 1 { "one axis".to_owned() } else { format!("{rank} axes") }))
+        .note(site.why(0, Part::Whole))
+        .hint(match rank {
+            1 => "the only axis is 0".to_owned(),
+            _ => format!("axes count from 0, channels first: {} is the last", rank - 1),
+        })
+}
+
+fn slice(site: &Site<'_>, start: usize, end: usize, extent: usize) -> Diagnostic {
+    let (what, span) = match (start < end, end <= extent) {
+        (false, _) => (format!("`{}` takes nothing: {start} is not before {end}", site.name), site.bound.span("end")),
+        (true, _) => (format!("`{}` reaches past the end: {end} of {extent}", site.name), site.bound.span("end")),
+    };
+    let axis = site.bound.integer("axis");
+    let part = if axis == 0 { Part::Channels } else { Part::Whole };
+    Diagnostic::error(codes::SLICE, what)
+        .at(span, format!("axis {axis} has {extent} positions, 0 to {}", extent.saturating_sub(1)))
+        .note(site.why(0, part))
+        .hint(format!("`slice(start, end)` takes start, start + 1, … end − 1; write an end of at most {extent} above the start"))
+}
+
+fn element_count(site: &Site<'_>, from: usize, to: &Shape) -> Diagnostic {
+    let shape = site.shape(0);
+    let product = |shape: &Shape| shape.extents().iter().map(usize::to_string).collect::<Vec<_>>().join("·");
+    let count = |shape: &Shape| match shape.rank() {
+        1 => grouped(shape.element_count() as i128),
+        _ => format!("{} = {}", product(shape), grouped(shape.element_count() as i128)),
+    };
+    let diagnostic = Diagnostic::error(
+        codes::ELEMENT_COUNT,
+        format!("`{}` cannot make {to} of {shape}: {} elements for {}", site.name, grouped(from as i128), grouped(to.element_count() as i128)),
+    )
+    .at(site.span, format!("{} elements needed", count(to)))
+    .note(format!("{}, {} elements", site.why(0, Part::Whole), count(&shape)));
+    // Most often one number is off: say which would fit.
+    let extents = to.extents();
+    let rest: usize = extents.iter().skip(1).fold(1, |product, &extent| product.saturating_mul(extent));
+    if rest > 0 && from.is_multiple_of(rest) && extents.len() > 1 {
+        let mut fitting = extents.to_vec();
+        fitting[0] = from / rest;
+        let numbers: Vec<String> = fitting.iter().map(usize::to_string).collect();
+        return diagnostic.hint(format!("`reshape({})` would fit", numbers.join(", ")));
+    }
+    diagnostic.hint("the numbers of `reshape` must multiply to the number of elements there are")
+}
+
+fn too_large(site: &Site<'_>, shape: &Shape, limit: usize) -> Diagnostic {
+    let count = match shape.element_count() {
+        usize::MAX => "more than 2⁶⁴".to_owned(),
+        count => grouped(count as i128),
+    };
+    Diagnostic::error(codes::TOO_MANY_ELEMENTS, format!("a value of `{}` would have {count} elements", site.name))
+        .at(site.span, format!("{shape} is too large"))
+        .note(format!("one value, and one weight, has at most {} elements", grouped(limit as i128)))
+        .note(site.why(0, Part::Whole))
+        .hint("lower the number of channels or units, or shrink the input first with a stride or a pooling")
+}
+
+/// Channels that cannot be split evenly.
+pub(crate) fn groups_message(site: &Site<'_>, which: &str, channels: usize, groups: usize) -> Diagnostic {
+    let divisors = divisors_near(channels, groups);
+    let list: Vec<String> = divisors.iter().map(usize::to_string).collect();
+    let diagnostic =
+        Diagnostic::error(codes::GROUPS, format!("`{}` cannot split {channels} {which} channels into {groups} groups", site.name))
+            .at(site.bound.span("groups"), format!("{channels} = {}·{groups} + {}", channels / groups, channels % groups));
+    let diagnostic = if which == "input" { diagnostic.note(site.why(0, Part::Channels)) } else { diagnostic };
+    let next = channels.div_ceil(groups).saturating_mul(groups);
+    diagnostic.hint(match which {
+        "output" => format!("{channels} channels split into {} groups; or make it {next} channels", or_list(&list)),
+        _ => format!("{channels} channels split into {} groups", or_list(&list)),
+    })
+}
+
+fn or_list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// Divisors of `number` around `near`: at most two below and two above, in order.
+fn divisors_near(number: usize, near: usize) -> Vec<usize> {
+    // Numbers are at most 2³¹, so the square root is below 46 341.
+    let mut divisors: Vec<usize> = (1..=number.isqrt()).filter(|&d| number.is_multiple_of(d)).collect();
+    let larger: Vec<usize> = divisors.iter().rev().map(|d| number / d).collect();
+    divisors.extend(larger);
+    divisors.dedup();
+    let split = divisors.partition_point(|&d| d < near);
+    divisors[split.saturating_sub(2)..(split + 2).min(divisors.len())].to_vec()
+}
+
+/// Values of different shapes where they must agree.
+fn shapes_differ(site: &Site<'_>) -> Diagnostic {
+    let first = site.shape(0);
+    let other = (1..site.inputs.len()).find(|&input| site.shape(input) != first).unwrap_or(0);
+    let second = site.shape(other);
+    let verb = if site.layer.name == "multiply" { "multiplies" } else { "adds" };
+    let diagnostic = Diagnostic::error(codes::SHAPES_DIFFER, format!("`{}` {verb} {first} and {second}", site.name))
+        .at(site.span, "both must have one shape")
+        .note(site.why(0, part_that_differs(&first, &second)))
+        .note(site.why(other, part_that_differs(&first, &second)));
+    diagnostic.hint(match (first.extents(), second.extents()) {
+        ([a, space_a @ ..], [b, space_b @ ..]) if space_a == space_b && a != b => {
+            format!("bring both to {a} channels: `|> conv({a}, 1)` on the one with {b}")
+        }
+        ([_, a @ ..], [_, b @ ..]) if a.len() == b.len() => {
+            let (large, small) = if a.iter().product::<usize>() >= b.iter().product::<usize>() { (a, b) } else { (b, a) };
+            let ratios: Vec<usize> = large.iter().zip(small).map(|(l, s)| l.div_ceil(*s)).collect();
+            let is_strided = large.iter().zip(small).all(|(l, s)| l.div_ceil(ratios[0]) == *s);
+            if is_strided && ratios[0] > 1 {
+                format!("give the larger one the same stride: `|> conv({}, 1, stride = {})`", second[0].min(first[0]), ratios[0])
+            } else {
+                "use `pad = same` in both branches, so that neither shrinks".to_owned()
+            }
+        }
+        _ => "bring both to one shape with `reshape` or `flatten`".to_owned(),
+    })
+}
+
+fn part_that_differs(first: &Shape, second: &Shape) -> Part {
+    if first.rank() != second.rank() || first.rank() < 2 {
+        Part::Whole
+    } else if Part::Space.of(first) != Part::Space.of(second) {
+        Part::Space
+    } else {
+        Part::Channels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divisors_around() {
+        assert_eq!(divisors_near(96, 5), [3, 4, 6, 8]);
+        assert_eq!(divisors_near(7, 2), [1, 7]);
+        assert_eq!(divisors_near(6, 100), [3, 6]);
+        assert_eq!(divisors_near(36, 6), [3, 4, 6, 9]);
+    }
+}

@@ -1,0 +1,69 @@
+//! Convolution.
+
+use netc_graph::NodeId;
+use netc_graph::operators::conv::Conv;
+use netc_graph::operators::parameter::Role;
+
+use super::{DILATION, KERNEL, Layer, PAD, Takes};
+use crate::explain;
+use crate::signature::{Argument, Default, Kind, YES_NO};
+use crate::site::{Failed, Site};
+
+pub(crate) const CONV: Layer = Layer {
+    name: "conv",
+    doc: "Convolution: each output channel is a weighted sum of a window of all input channels of its group, and a bias.",
+    shapes: "`[C, H, W] → [channels, H', W']`, `[C, L] → [channels, L']`",
+    takes: Takes::One,
+    arguments: &[
+        Argument { name: "channels", kind: Kind::Integer(1), default: Default::Required, doc: "channels it makes" },
+        KERNEL,
+        Argument {
+            name: "stride",
+            kind: Kind::PerAxis(1),
+            default: Default::Integer(1),
+            doc: "distance between neighboring windows",
+        },
+        PAD,
+        DILATION,
+        Argument {
+            name: "groups",
+            kind: Kind::Integer(1),
+            default: Default::Integer(1),
+            doc: "equal groups of channels; each output group sees the input group of its number only",
+        },
+        Argument { name: "bias", kind: YES_NO, default: Default::Word("true"), doc: "whether each channel adds a learned number" },
+    ],
+    example: "conv(16, 3, pad = same)",
+    expand,
+};
+
+/// Weight `[channels, C/groups, *kernel]`, bias `[channels]`.
+fn expand(site: &mut Site<'_>) -> Result<NodeId, Failed> {
+    let (inputs, space) = site.spatial()?;
+    let outputs = site.bound.integer("channels");
+    let groups = site.bound.integer("groups");
+    let window = site.window(&space)?;
+    for (which, channels) in [("input", inputs), ("output", outputs)] {
+        if !channels.is_multiple_of(groups) {
+            let failed = Failed::from(explain::groups_message(site, which, channels, groups));
+            return Err(match window.output_extents(&space) {
+                Ok(extents) => failed.guess([&[outputs], extents.as_slice()].concat()),
+                Err(_) => failed,
+            });
+        }
+    }
+    // Before the weight: a window that does not fit says more than a weight that is too large.
+    window.output_extents(&space).map_err(|error| explain::shape_error(site, &error))?;
+    let kernel = window.kernel.clone();
+    let taps = kernel.iter().fold(1usize, |product, &k| product.saturating_mul(k));
+    let fan_in = (inputs / groups).saturating_mul(taps);
+    let fan_out = (outputs / groups).saturating_mul(taps);
+    let shape = [&[outputs, inputs / groups], kernel.as_slice()].concat();
+    let init = site.initialization;
+    let weight = site.parameter("weight", shape, Role::Weight, init.weight(fan_in, fan_out))?;
+    let mut operands = vec![site.node(0), weight];
+    if site.bound.is_true("bias") {
+        operands.push(site.parameter("bias", [outputs], Role::Bias, init.bias(fan_in))?);
+    }
+    site.apply(Conv { window, groups }, &operands)
+}
