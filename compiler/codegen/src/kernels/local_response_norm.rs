@@ -136,6 +136,9 @@ struct Run {
     lanes: usize,
 }
 
+/// A sum with one more element, which is at a distance of so many bytes from an address.
+type Add<'a> = dyn FnMut(&mut Builder, Float, (Int, usize)) -> Float + 'a;
+
 /// Channels around a channel.
 #[derive(Clone, Copy, Debug)]
 enum Reach {
@@ -179,15 +182,7 @@ impl Run {
     }
 
     /// Sum of a term, made of its address, over the channels around `c`.
-    fn sum(
-        &self,
-        b: &mut Builder,
-        pixel: Pixel,
-        c: Int,
-        reach: Reach,
-        lanes: usize,
-        add: &mut dyn FnMut(&mut Builder, Float, (Int, usize)) -> Float,
-    ) -> Float {
+    fn sum(&self, b: &mut Builder, pixel: Pixel, c: Int, reach: Reach, lanes: usize, add: &mut Add<'_>) -> Float {
         let zero = b.constant(0.0, lanes);
         match reach {
             Reach::Known(before, after) => {
@@ -321,7 +316,7 @@ impl Run {
         let gone: Vec<Float> = (0..self.after.min(self.count))
             .map(|_| b.float_variable(zero))
             .collect();
-        let mut one = |b: &mut Builder, c: Int, window: Reach, following: usize| {
+        let one = |b: &mut Builder, c: Int, window: Reach, following: usize| {
             let ahead = self.terms_around(b, dx, c, Reach::Known(0, following), self.lanes);
             let own = dx.load(b, c, self.lanes);
             let sum = gone.iter().fold(ahead, |sum, term| b.fadd(sum, *term));

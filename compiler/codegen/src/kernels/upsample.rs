@@ -79,6 +79,9 @@ pub(crate) fn backward(step: &Step, linear: bool, lanes: usize) -> BuiltKernel {
     }
 }
 
+/// What is written for some channels, given both operands' addresses.
+type Body<'a> = dyn FnMut(&mut Builder, [Int; 2], (Int, Int)) + 'a;
+
 /// A small image and its enlargement.
 struct Planes<'a> {
     small: &'a View,
@@ -112,13 +115,7 @@ impl<'a> Planes<'a> {
     }
 
     /// Writes `body` once for a range of channels that lie side by side, or for each channel of the range.
-    fn each(
-        &self,
-        b: &mut Builder,
-        channels: (Int, Int),
-        operands: [(Int, &View); 2],
-        body: &mut dyn FnMut(&mut Builder, [Int; 2], (Int, Int)),
-    ) {
+    fn each(&self, b: &mut Builder, channels: (Int, Int), operands: [(Int, &View); 2], body: &mut Body<'_>) {
         if self.lanes > 1 {
             return body(b, operands.map(|(base, _)| base), channels);
         }

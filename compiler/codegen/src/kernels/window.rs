@@ -35,6 +35,9 @@ pub(crate) enum Taps {
     Part { rows: (Int, Int), columns: (Int, Int) },
 }
 
+/// What is written for a tap, given where it is in each view: an address, and bytes from there.
+pub(crate) type Visit<'a, const N: usize> = dyn FnMut(&mut Builder, [(Int, usize); N]) + 'a;
+
 impl Windows {
     /// The windows over `x` whose results have `y`'s rows and columns.
     pub(crate) fn new(pool: PoolWindow, x: &View, y: &View) -> Self {
@@ -110,7 +113,7 @@ impl Windows {
         let start = b.multiply(at, pool.stride[axis]);
         let pad = pool.pad_before[axis];
         // Taps at `start - pad + t · dilation`: the first at 0 or more, and the first at the input's end or beyond.
-        let mut reaching = |b: &mut Builder, position: usize| {
+        let reaching = |b: &mut Builder, position: usize| {
             let distance = b.subtract(position + pad, start);
             let distance = b.larger(distance, 0usize);
             let rounded = b.add(distance, pool.dilation[axis] - 1);
@@ -139,7 +142,7 @@ impl Windows {
         b: &mut Builder,
         taps: &Taps,
         corners: [(Int, &View); N],
-        visit: &mut dyn FnMut(&mut Builder, [(Int, usize); N]),
+        visit: &mut Visit<'_, N>,
     ) {
         let [down, right] = self.pool.kernel;
         let step = |view: &View, axis: usize| {
