@@ -3,9 +3,7 @@
 use super::Writer;
 use crate::builder::Builder;
 use crate::ir::Int;
-
-/// Cycles from a multiply-add to one that needs its sum, on every processor of interest.
-const LATENCY: f64 = 4.0;
+use crate::kernels::product::{fits, step_cycles};
 
 /// A tile over positions: `rows x columns` of them, times `panels` panels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,19 +14,6 @@ pub(super) struct Blocking {
     pub(super) columns: usize,
     /// Panels.
     pub(super) panels: usize,
-}
-
-/// Whether a tile fits registers: the sums, one vector of weights each, a factor and its copy.
-///
-/// A single row needs no weights side by side, for each is used once.
-pub(super) const fn fits(rows: usize, vectors: usize, registers: usize) -> bool {
-    if rows == 1 { vectors + 4 <= registers } else { rows * vectors + vectors + 2 <= registers }
-}
-
-/// Cycles for one step of the sum: multiply-adds at two a cycle, loads at two a cycle, or waiting for the sum before.
-fn step_cycles(rows: usize, vectors: usize) -> f64 {
-    let (products, loads) = ((rows * vectors) as f64, (rows + vectors) as f64);
-    (products / 2.0).max(loads / 2.0).max(LATENCY) + 0.25
 }
 
 impl Blocking {
@@ -103,22 +88,25 @@ pub(super) fn batch_levels(panel_vectors: usize, registers: usize) -> Vec<Level>
 
 /// A range of `0..extent` in parts of `chunk`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cut {
-    pub(super) extent: usize,
-    pub(super) chunk: usize,
-    pub(super) parts: usize,
+pub(crate) struct Cut {
+    /// How many there are.
+    pub(crate) extent: usize,
+    /// How many in a part.
+    pub(crate) chunk: usize,
+    /// Parts.
+    pub(crate) parts: usize,
 }
 
 impl Cut {
     /// Parts of at most `wanted`, at least one, of about equal size.
-    pub(super) fn new(extent: usize, wanted: usize) -> Self {
+    pub(crate) fn new(extent: usize, wanted: usize) -> Self {
         let parts = extent.div_ceil(wanted.clamp(1, extent.max(1))).max(1);
         let chunk = extent.div_ceil(parts).max(1);
         Self { extent, chunk, parts: extent.div_ceil(chunk).max(1) }
     }
 
     /// First and last of a part.
-    pub(super) fn range(&self, b: &mut Builder, part: Int) -> (Int, Int) {
+    pub(crate) fn range(&self, b: &mut Builder, part: Int) -> (Int, Int) {
         if self.parts == 1 {
             return (Int::Constant(0), Int::from(self.extent));
         }

@@ -17,7 +17,8 @@ use netc_runtime::program::Tasks;
 use netc_schedule::kernel::Contract;
 use netc_schedule::{Axes, Machine, Step, View};
 
-use self::blocking::{Blocking, Cut};
+use self::blocking::Blocking;
+pub(crate) use self::blocking::Cut;
 use self::tile::{Tile, Vector};
 use super::BuiltKernel;
 use super::taps::Runs;

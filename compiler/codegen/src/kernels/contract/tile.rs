@@ -5,10 +5,8 @@ use netc_schedule::Expression;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::expression::{self, Reads};
 use crate::ir::{Float, Int};
+use crate::kernels::product;
 use crate::kernels::taps::{Runs, Steps};
-
-/// Multiply-adds written out in one pass of a loop over depth.
-const PRODUCTS_PER_PASS: usize = 48;
 
 /// Neighboring destination channels of a tile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +42,7 @@ impl Tile<'_> {
     /// Writes the tile, given each operand's address.
     pub(super) fn write(&self, b: &mut Builder, operands: &[Int], weights: Int, bias: Int) {
         let sums = self.start(b, bias);
-        let products = self.rows() * self.vectors.len();
-        let unroll = (PRODUCTS_PER_PASS / products).clamp(2, 8);
+        let unroll = product::unroll(self.rows() * self.vectors.len());
         let step_bytes = self.panel * ELEMENT_BYTES;
         self.runs.write(b, operands[0], weights, (step_bytes, unroll), &mut |b, steps| self.steps(b, steps, &sums));
         self.finish(b, &sums, operands);
@@ -68,40 +65,16 @@ impl Tile<'_> {
     fn steps(&self, b: &mut Builder, steps: &Steps, sums: &[Float]) {
         let mut current = sums.to_vec();
         for (step, source_offset) in steps.offsets.iter().enumerate() {
-            self.step(b, steps, step * self.panel * ELEMENT_BYTES, *source_offset, &mut current);
+            let offsets: Vec<usize> = self.row_offsets[0].iter().map(|offset| offset + source_offset).collect();
+            let weight_step = step * self.panel * ELEMENT_BYTES;
+            let mut weight = |b: &mut Builder, vector: usize| {
+                b.load(steps.weights, weight_step + self.vectors[vector].weight_offset, self.lanes)
+            };
+            let rows = (steps.source, offsets.as_slice());
+            product::step(b, self.lanes, rows, self.vectors.len(), &mut weight, &mut current);
         }
         for (sum, value) in sums.iter().zip(current) {
             b.set_float(*sum, value);
-        }
-    }
-
-    /// One step. Machines overwrite the first factor, so the one with fewer uses comes first and needs fewer copies.
-    fn step(&self, b: &mut Builder, steps: &Steps, weight_step: usize, source_offset: usize, current: &mut [Float]) {
-        let (rows, vectors) = (self.rows(), self.vectors.len());
-        let row = |b: &mut Builder, row: usize| {
-            b.broadcast(steps.source, self.row_offsets[0][row] + source_offset, self.lanes)
-        };
-        let weight = |b: &mut Builder, vector: usize| {
-            b.load(steps.weights, weight_step + self.vectors[vector].weight_offset, self.lanes)
-        };
-        if vectors > rows {
-            let factors: Vec<Float> = (0..rows).map(|index| row(b, index)).collect();
-            for vector in 0..vectors {
-                let weight = weight(b, vector);
-                for (index, factor) in factors.iter().enumerate() {
-                    let sum = &mut current[index * vectors + vector];
-                    *sum = b.fma(weight, *factor, *sum);
-                }
-            }
-        } else {
-            let weights: Vec<Float> = (0..vectors).map(|vector| weight(b, vector)).collect();
-            for index in 0..rows {
-                let factor = row(b, index);
-                for (vector, weight) in weights.iter().enumerate() {
-                    let sum = &mut current[index * vectors + vector];
-                    *sum = b.fma(factor, *weight, *sum);
-                }
-            }
         }
     }
 

@@ -1,0 +1,60 @@
+//! One step of a tile of sums: every row's factor times every vector.
+
+use crate::builder::Builder;
+use crate::ir::{Float, Int};
+
+/// Multiply-adds written out in one pass of a loop over steps.
+const PRODUCTS_PER_PASS: usize = 48;
+
+/// Steps that a loop takes at a time, for a tile of so many sums.
+pub(crate) fn unroll(sums: usize) -> usize {
+    (PRODUCTS_PER_PASS / sums.max(1)).clamp(2, 8)
+}
+
+/// `sums[row][vector] += rows[row] · vectors[vector]`, sums row by row.
+///
+/// A row's factor is one float at its offset (in bytes) from `source`; `vector` loads a vector by its index. Processors
+/// of two-operand style overwrite the first factor, so the one with fewer uses comes first and needs fewer copies.
+pub(crate) fn step(
+    b: &mut Builder,
+    lanes: usize,
+    (source, offsets): (Int, &[usize]),
+    vectors: usize,
+    vector: &mut dyn FnMut(&mut Builder, usize) -> Float,
+    sums: &mut [Float],
+) {
+    if vectors > offsets.len() {
+        let factors: Vec<Float> = offsets.iter().map(|offset| b.broadcast(source, *offset, lanes)).collect();
+        for index in 0..vectors {
+            let value = vector(b, index);
+            for (row, factor) in factors.iter().enumerate() {
+                let sum = &mut sums[row * vectors + index];
+                *sum = b.fma(value, *factor, *sum);
+            }
+        }
+        return;
+    }
+    let values: Vec<Float> = (0..vectors).map(|index| vector(b, index)).collect();
+    for (row, offset) in offsets.iter().enumerate() {
+        let factor = b.broadcast(source, *offset, lanes);
+        for (index, value) in values.iter().enumerate() {
+            let sum = &mut sums[row * vectors + index];
+            *sum = b.fma(factor, *value, *sum);
+        }
+    }
+}
+
+/// Cycles of one step: multiply-adds at two a cycle, loads at two a cycle, or waiting for the sums before.
+pub(crate) fn step_cycles(rows: usize, vectors: usize) -> f64 {
+    /// Cycles from a multiply-add to one that needs its sum, on every processor of interest.
+    const LATENCY: f64 = 4.0;
+    let (products, loads) = ((rows * vectors) as f64, (rows + vectors) as f64);
+    (products / 2.0).max(loads / 2.0).max(LATENCY) + 0.25
+}
+
+/// Whether a tile fits registers: the sums, one of each vector, a factor and its copy.
+///
+/// A single row needs no vectors side by side, for each is used once.
+pub(crate) const fn fits(rows: usize, vectors: usize, registers: usize) -> bool {
+    if rows == 1 { vectors + 4 <= registers } else { rows * vectors + vectors + 2 <= registers }
+}

@@ -1,0 +1,198 @@
+//! Speed of compiled kernels against what the processor can do at most.
+//!
+//! `cargo test --release -p netc-codegen measure -- --ignored --nocapture` prints a table: for every machine the
+//! processor can stand for, multiply-accumulates a second of contractions and weight gradients in typical sizes, beside
+//! those of a loop that only multiplies and adds registers. Nothing is asserted but that results are finite.
+
+use std::time::Instant;
+
+use netc_schedule::kernel::{Contract, PackWeights, Stride, Tap, WeightGradient};
+use netc_schedule::{Expression, Kernel, Machine, Step, View};
+
+use crate::builder::Builder;
+use crate::compile::level_of;
+use crate::jit::{Assembler, Code, host_module};
+use crate::testing::{Compiled, Order, Setup, compile, machines};
+
+/// Seconds of the fastest of several runs.
+fn fastest(mut run: impl FnMut()) -> f64 {
+    let mut best = f64::INFINITY;
+    let start = Instant::now();
+    while start.elapsed().as_secs_f64() < 0.15 {
+        let before = Instant::now();
+        run();
+        best = best.min(before.elapsed().as_secs_f64());
+    }
+    best
+}
+
+/// Gigaflops of independent multiply-adds on registers.
+fn peak(machine: &Machine) -> f64 {
+    const PASSES: usize = 20_000;
+    const SUMS: usize = 10;
+    let mut b = Builder::new();
+    let base = b.argument(0);
+    let start = b.load(base, 0, machine.lanes);
+    let factor = b.load(base, 4 * machine.lanes, machine.lanes);
+    let sums: Vec<_> = (0..SUMS).map(|_| b.float_variable(start)).collect();
+    b.for_range(0usize, PASSES, 1, |b, _| {
+        for sum in &sums {
+            let mut value = *sum;
+            for _ in 0..4 {
+                value = b.fma(value, factor, start);
+            }
+            b.set_float(*sum, value);
+        }
+    });
+    let mut total = sums[0];
+    for sum in &sums[1..] {
+        total = b.fadd(total, *sum);
+    }
+    b.store(total, base, 0);
+    let mut assembler = Assembler::new(host_module().unwrap(), level_of(machine).unwrap());
+    let id = assembler.define("peak", b.finish()).unwrap();
+    let code = Code::finish(assembler).unwrap();
+    let function = code.function(id);
+    let mut memory = vec![0.5f32; 64];
+    let arguments = [memory.as_mut_ptr().cast::<u8>()];
+    // SAFETY: the kernel reads two vectors and writes one at its only argument.
+    let seconds = fastest(|| unsafe { function(arguments.as_ptr(), 1, 0, 1) });
+    (PASSES * SUMS * 4 * machine.lanes * 2) as f64 / seconds / 1e9
+}
+
+struct Case {
+    name: &'static str,
+    depth: usize,
+    width: usize,
+    kernel: usize,
+    stride: usize,
+    out: (usize, usize),
+    batch: usize,
+}
+
+impl Case {
+    const fn taps(&self) -> usize {
+        self.kernel * self.kernel
+    }
+
+    fn operands(&self, machine: &Machine) -> (Setup, View, View, View) {
+        let mut setup = Setup::new(1).on(machine);
+        let reach = |out: usize| (out - 1) * self.stride + self.kernel;
+        let extents = (self.depth, reach(self.out.0), reach(self.out.1));
+        let x = setup.batched(extents, Order::ChannelsLast, 0);
+        let y = setup.batched((self.width, self.out.0, self.out.1), Order::ChannelsLast, 0);
+        let packed = self.width.div_ceil(machine.panel()) * machine.panel() * self.taps() * self.depth;
+        let weights = setup.flat(packed);
+        (setup, x, y, weights)
+    }
+
+    fn tap_list(&self) -> Vec<Tap> {
+        let kernel = self.kernel as isize;
+        (0..kernel).flat_map(|row| (0..kernel).map(move |column| Tap { row, column })).collect()
+    }
+
+    fn contract(&self, machine: &Machine) -> (Step, Setup) {
+        let (setup, x, y, weights) = self.operands(machine);
+        let kernel = Kernel::Contract(Contract {
+            taps: self.tap_list(),
+            stride: Stride { row: self.stride, column: self.stride },
+            groups: 1,
+            depth: self.depth,
+            width: self.width,
+            panel: machine.panel(),
+            bias: false,
+            epilogue: Expression::identity(),
+        });
+        (Step { name: self.name.to_owned(), kernel, reads: vec![x, weights], write: y, macs: 0 }, setup)
+    }
+
+    fn weight_gradient(&self, machine: &Machine) -> (Step, Setup) {
+        let (mut setup, x, y, _) = self.operands(machine);
+        let dw = setup.flat(self.taps() * self.depth * self.width);
+        let kernel = Kernel::WeightGradient(WeightGradient {
+            taps: self.tap_list(),
+            stride: Stride { row: self.stride, column: self.stride },
+            groups: 1,
+            depth: self.depth,
+            width: self.width,
+            group_stride: 0,
+            width_stride: self.depth * self.taps(),
+            depth_stride: self.taps(),
+            tap_offsets: (0..self.taps()).collect(),
+        });
+        (Step { name: self.name.to_owned(), kernel, reads: vec![x, y], write: dw, macs: 0 }, setup)
+    }
+
+    const fn macs(&self) -> usize {
+        self.batch * self.out.0 * self.out.1 * self.width * self.depth * self.taps()
+    }
+}
+
+/// Seconds of one run of all tasks on this thread.
+fn time(step: &Step, setup: &Setup, machine: &Machine, batch: usize) -> f64 {
+    let compiled: Compiled = compile(step, machine);
+    let mut memory = setup.memory(batch);
+    let mut arguments = Vec::new();
+    for view in step.reads.iter().chain([&step.write]) {
+        arguments.push(memory[view.buffer.index()].as_mut_ptr().wrapping_add(view.offset).cast::<u8>());
+    }
+    let tasks = compiled.tasks.count(batch as u64);
+    // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say.
+    let seconds = fastest(|| unsafe { (compiled.function)(arguments.as_ptr(), batch as u64, 0, tasks) });
+    assert!(memory[step.write.buffer.index()].iter().all(|value| value.is_finite()));
+    seconds
+}
+
+const CASES: [Case; 10] = [
+    Case { name: "lenet conv1, batch 1", depth: 1, width: 6, kernel: 5, stride: 1, out: (28, 28), batch: 1 },
+    Case { name: "lenet conv1, batch 64", depth: 1, width: 6, kernel: 5, stride: 1, out: (28, 28), batch: 64 },
+    Case { name: "lenet conv2, batch 1", depth: 6, width: 16, kernel: 5, stride: 1, out: (10, 10), batch: 1 },
+    Case { name: "lenet conv2, batch 64", depth: 6, width: 16, kernel: 5, stride: 1, out: (10, 10), batch: 64 },
+    Case { name: "lenet conv3, batch 1", depth: 16, width: 120, kernel: 5, stride: 1, out: (1, 1), batch: 1 },
+    Case { name: "3x3 64->64 at 32x32", depth: 64, width: 64, kernel: 3, stride: 1, out: (32, 32), batch: 4 },
+    Case { name: "alexnet conv1", depth: 3, width: 64, kernel: 11, stride: 4, out: (55, 55), batch: 1 },
+    Case { name: "alexnet conv2", depth: 64, width: 192, kernel: 5, stride: 1, out: (27, 27), batch: 1 },
+    Case { name: "dense 9216x4096, batch 1", depth: 9216, width: 4096, kernel: 1, stride: 1, out: (1, 1), batch: 1 },
+    Case { name: "dense 9216x4096, batch 16", depth: 9216, width: 4096, kernel: 1, stride: 1, out: (1, 1), batch: 16 },
+];
+
+#[test]
+#[ignore = "takes seconds and prints a table; for people"]
+#[expect(clippy::print_stdout, reason = "the table is what this is for")]
+fn measure() {
+    for machine in machines() {
+        let peak = peak(&machine);
+        println!("{} lanes, peak {peak:.1} GFLOP/s", machine.lanes);
+        for case in &CASES {
+            let (step, setup) = case.contract(&machine);
+            let forward = time(&step, &setup, &machine, case.batch);
+            let (step, setup) = case.weight_gradient(&machine);
+            let backward = time(&step, &setup, &machine, case.batch);
+            let speed = |seconds: f64| 2.0 * case.macs() as f64 / seconds / 1e9;
+            let (forward_speed, backward_speed) = (speed(forward), speed(backward));
+            println!(
+                "  {:26} contract {:9.1} us {forward_speed:6.1} ({:3.0} %)  weight_gradient {:9.1} us {backward_speed:6.1} ({:3.0} %)",
+                case.name,
+                forward * 1e6,
+                100.0 * forward_speed / peak,
+                backward * 1e6,
+                100.0 * backward_speed / peak,
+            );
+        }
+        let pack = PackWeights {
+            groups: 1,
+            group_stride: 0,
+            width: 4096,
+            width_stride: 9216,
+            depth: 9216,
+            depth_stride: 1,
+            tap_offsets: vec![0],
+            panel: machine.panel(),
+        };
+        let mut setup = Setup::new(2).on(&machine);
+        let (from, to) = (setup.flat(4096 * 9216), setup.flat(pack.packed_count()));
+        let kernel = Kernel::PackWeights(pack);
+        let step = Step { name: "pack".to_owned(), kernel, reads: vec![from], write: to, macs: 0 };
+        println!("  pack 9216x4096 {:9.1} us", time(&step, &setup, &machine, 1) * 1e6);
+    }
+}
