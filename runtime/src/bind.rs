@@ -93,9 +93,16 @@ pub fn sources(program: &Program, mut values: BTreeMap<String, Tensor>) -> Resul
     }
     let source = |slot: &ParameterSlot| match values.remove(&slot.name) {
         Some(tensor) => Ok(ParameterSource::Owned(tensor)),
-        None if slot.in_model => Err(BindError::Missing { name: slot.name.clone(), shape: slot.shape.clone() }),
+        None if slot.in_model => Err(BindError::Missing {
+            name: slot.name.clone(),
+            shape: slot.shape.clone(),
+        }),
         // Optimizer state starts from a constant, which no seed changes.
-        None => Ok(ParameterSource::Owned(slot.init.materialize(0, &slot.name, &slot.shape))),
+        None => Ok(ParameterSource::Owned(slot.init.materialize(
+            0,
+            &slot.name,
+            &slot.shape,
+        ))),
     };
     program.parameters.iter().map(source).collect()
 }
@@ -128,7 +135,12 @@ impl BoundParameter {
         let bytes = offset
             .checked_add(needed)
             .and_then(|end| map.get(offset..end))
-            .ok_or_else(|| BindError::FileTooShort { name: slot.name.clone(), needed, offset, size: map.len() })?;
+            .ok_or_else(|| BindError::FileTooShort {
+                name: slot.name.clone(),
+                needed,
+                offset,
+                size: map.len(),
+            })?;
         // Kernels read native floats, so a big-endian machine needs a copy.
         if slot.updated || cfg!(target_endian = "big") {
             let mut region = budget.take(needed)?;
@@ -176,9 +188,16 @@ impl BoundParameter {
 fn checked<'a>(slot: &ParameterSlot, tensor: &'a Tensor) -> Result<&'a [f32], BindError> {
     if tensor.shape() != &slot.shape {
         let (expected, found) = (slot.shape.clone(), tensor.shape().clone());
-        return Err(BindError::Shape { name: slot.name.clone(), expected, found });
+        return Err(BindError::Shape {
+            name: slot.name.clone(),
+            expected,
+            found,
+        });
     }
-    tensor.as_f32().ok_or_else(|| BindError::DType { name: slot.name.clone(), found: tensor.dtype() })
+    tensor.as_f32().ok_or_else(|| BindError::DType {
+        name: slot.name.clone(),
+        found: tensor.dtype(),
+    })
 }
 
 fn store(values: impl Iterator<Item = f32>, region: &mut Region) {

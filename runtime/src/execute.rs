@@ -37,7 +37,10 @@ pub struct Options {
 impl Default for Options {
     /// One thread and the machine's memory.
     fn default() -> Self {
-        Self { threads: 1, memory_limit_bytes: memory::machine_bytes() }
+        Self {
+            threads: 1,
+            memory_limit_bytes: memory::machine_bytes(),
+        }
     }
 }
 
@@ -119,7 +122,9 @@ impl Session {
         values: BTreeMap<String, Tensor>,
     ) -> Result<Self, BindError> {
         let mut sources = bind::sources(&program, values)?.into_iter();
-        Self::new(program, options, |_| Ok(sources.next().expect("one source for each slot")))
+        Self::new(program, options, |_| {
+            Ok(sources.next().expect("one source for each slot"))
+        })
     }
 
     /// Binds the parameters' initial values for this seed.
@@ -161,7 +166,9 @@ impl Session {
         self.addresses.inputs.clear();
         self.addresses.inputs.extend(inputs.iter().map(InputRef::address));
         self.addresses.outputs.clear();
-        self.addresses.outputs.extend(outputs.iter_mut().map(OutputMut::address));
+        self.addresses
+            .outputs
+            .extend(outputs.iter_mut().map(OutputMut::address));
         let program = Arc::clone(&self.program);
         for (index, call) in program.calls.iter().enumerate() {
             let start = self.call_ns.is_some().then(Instant::now);
@@ -179,14 +186,28 @@ impl Session {
     pub fn run_tensors(&mut self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>, RunError> {
         let program = Arc::clone(&self.program);
         let (batch, references) = ports::match_inputs(&program.inputs, inputs)?;
-        let shape = |port: &Port| if port.batched { port.shape.with_batch(batch) } else { port.shape.clone() };
-        let mut results =
-            program.outputs.iter().map(|port| ports::room(port.dtype, &shape(port))).collect::<Result<Vec<_>, _>>();
-        let results = results.as_mut().map_err(|source| RunError::Memory { batch, source: *source })?;
+        let shape = |port: &Port| {
+            if port.batched {
+                port.shape.with_batch(batch)
+            } else {
+                port.shape.clone()
+            }
+        };
+        let mut results = program
+            .outputs
+            .iter()
+            .map(|port| ports::room(port.dtype, &shape(port)))
+            .collect::<Result<Vec<_>, _>>();
+        let results = results
+            .as_mut()
+            .map_err(|source| RunError::Memory { batch, source: *source })?;
         let mut outputs: Vec<OutputMut<'_>> = results.iter_mut().map(OutputMut::of).collect();
         self.run(batch, &references, &mut outputs)?;
         let named = |(port, data): (&Port, Data)| {
-            (port.name.clone(), Tensor::new(shape(port), data).expect("made for this shape"))
+            (
+                port.name.clone(),
+                Tensor::new(shape(port), data).expect("made for this shape"),
+            )
         };
         Ok(program.outputs.iter().zip(std::mem::take(results)).map(named).collect())
     }
@@ -200,7 +221,11 @@ impl Session {
 
     /// All parameters with their values, copied, in the order of the program's slots.
     pub fn parameters(&self) -> impl Iterator<Item = (&ParameterSlot, Tensor)> {
-        self.program.parameters.iter().zip(&self.parameters).map(|(slot, bound)| (slot, bound.read(slot)))
+        self.program
+            .parameters
+            .iter()
+            .zip(&self.parameters)
+            .map(|(slot, bound)| (slot, bound.read(slot)))
     }
 
     /// Replaces the value of one parameter. Errors if there is none of this name or the value does not fit.
@@ -276,9 +301,11 @@ impl Session {
             Location::Parameter { index, offset } => self.parameters[index].address().wrapping_add(offset),
             Location::Constant { index, offset } => address_of(&self.program.constants[index]).wrapping_add(offset),
             Location::Prepared { offset } => self.prepared.address().wrapping_add(offset),
-            Location::Batched { per_sample, offset } => {
-                self.batched.address().wrapping_add(per_sample.wrapping_mul(batch)).wrapping_add(offset)
-            }
+            Location::Batched { per_sample, offset } => self
+                .batched
+                .address()
+                .wrapping_add(per_sample.wrapping_mul(batch))
+                .wrapping_add(offset),
             Location::Fixed { offset } => self.fixed.address().wrapping_add(offset),
         }
     }
@@ -311,6 +338,9 @@ fn address_of(constant: &Tensor) -> *mut u8 {
 const fn estimated_ns(call: &Call, batch: u64) -> u64 {
     let samples = if call.batched { batch } else { 1 };
     let macs = call.macs.saturating_mul(samples);
-    let bytes = call.batched_bytes.saturating_mul(samples).saturating_add(call.fixed_bytes);
+    let bytes = call
+        .batched_bytes
+        .saturating_mul(samples)
+        .saturating_add(call.fixed_bytes);
     (macs / MACS_PER_NS).saturating_add(bytes / BYTES_PER_NS)
 }

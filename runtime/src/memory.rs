@@ -72,7 +72,11 @@ impl Region {
     pub const fn empty() -> Self {
         // An address that is aligned and never dereferenced.
         let start = NonNull::<Line>::dangling().cast();
-        Self { start, size_bytes: 0, backing: Backing::Empty }
+        Self {
+            start,
+            size_bytes: 0,
+            backing: Backing::Empty,
+        }
     }
 
     /// This many zero bytes. Errors if the system refuses.
@@ -89,13 +93,19 @@ impl Region {
         let layout = Layout::from_size_align(size_bytes, ALIGNMENT).map_err(|_| refused)?;
         // SAFETY: the size is not zero (`zeroed` sends zero elsewhere).
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refused)?;
-        Ok(Self { start, size_bytes, backing: Backing::Allocated(layout) })
+        Ok(Self {
+            start,
+            size_bytes,
+            backing: Backing::Allocated(layout),
+        })
     }
 
     fn mapped(size_bytes: usize) -> Result<Self, MemoryError> {
         let refused = MemoryError::Refused { requested: size_bytes };
         // Room to start on a huge page wherever the mapping lands.
-        let padded = size_bytes.checked_add(HUGE_PAGE_BYTES).filter(|&bytes| isize::try_from(bytes).is_ok());
+        let padded = size_bytes
+            .checked_add(HUGE_PAGE_BYTES)
+            .filter(|&bytes| isize::try_from(bytes).is_ok());
         let mut mapping = MmapMut::map_anon(padded.ok_or(refused)?).map_err(|_| refused)?;
         #[cfg(target_os = "linux")]
         {
@@ -103,8 +113,15 @@ impl Region {
             let _ = mapping.advise(memmap2::Advice::HugePage);
         }
         let skip = mapping.as_ptr().align_offset(HUGE_PAGE_BYTES);
-        let start = mapping.get_mut(skip..).map(|bytes| NonNull::from(bytes).cast()).ok_or(refused)?;
-        Ok(Self { start, size_bytes, backing: Backing::Mapped(mapping) })
+        let start = mapping
+            .get_mut(skip..)
+            .map(|bytes| NonNull::from(bytes).cast())
+            .ok_or(refused)?;
+        Ok(Self {
+            start,
+            size_bytes,
+            backing: Backing::Mapped(mapping),
+        })
     }
 
     /// Number of bytes.
@@ -182,7 +199,11 @@ impl Budget {
     /// What would be used with this many bytes more. Errors if that passes the limit.
     pub fn check(&self, size_bytes: usize) -> Result<usize, MemoryError> {
         let sum = self.used.checked_add(size_bytes).filter(|&sum| sum <= self.limit);
-        sum.ok_or(MemoryError::OverLimit { requested: size_bytes, used: self.used, limit: self.limit })
+        sum.ok_or(MemoryError::OverLimit {
+            requested: size_bytes,
+            used: self.used,
+            limit: self.limit,
+        })
     }
 }
 
@@ -190,8 +211,12 @@ impl Budget {
 #[must_use]
 pub fn machine_bytes() -> usize {
     let table = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = table.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
-    total.and_then(|kib| kib.trim().parse::<usize>().ok()?.checked_mul(1024)).unwrap_or(FALLBACK_LIMIT_BYTES)
+    let total = table
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    total
+        .and_then(|kib| kib.trim().parse::<usize>().ok()?.checked_mul(1024))
+        .unwrap_or(FALLBACK_LIMIT_BYTES)
 }
 
 #[cfg(test)]
@@ -208,13 +233,19 @@ mod tests {
             region.bytes_mut().fill(7);
             assert!(region.bytes().iter().all(|&byte| byte == 7));
         }
-        assert_eq!(Region::zeroed(3 << 20).unwrap().address().align_offset(HUGE_PAGE_BYTES), 0);
+        assert_eq!(
+            Region::zeroed(3 << 20).unwrap().address().align_offset(HUGE_PAGE_BYTES),
+            0
+        );
     }
 
     #[test]
     fn impossible_requests_are_errors() {
         for size in [usize::MAX, usize::MAX / 2, isize::MAX as usize, 1 << 60] {
-            assert_eq!(Region::zeroed(size).unwrap_err(), MemoryError::Refused { requested: size });
+            assert_eq!(
+                Region::zeroed(size).unwrap_err(),
+                MemoryError::Refused { requested: size }
+            );
         }
     }
 
@@ -223,8 +254,18 @@ mod tests {
         let mut budget = Budget::new(1000);
         let mut first = budget.take(600).unwrap();
         let error = budget.take(401).unwrap_err();
-        assert_eq!(error, MemoryError::OverLimit { requested: 401, used: 600, limit: 1000 });
-        assert_eq!(budget.take(usize::MAX).unwrap_err().to_string().split(' ').next(), Some("18446744073709551615"));
+        assert_eq!(
+            error,
+            MemoryError::OverLimit {
+                requested: 401,
+                used: 600,
+                limit: 1000
+            }
+        );
+        assert_eq!(
+            budget.take(usize::MAX).unwrap_err().to_string().split(' ').next(),
+            Some("18446744073709551615")
+        );
         budget.give_back(&mut first);
         assert_eq!((budget.used(), first.size_bytes()), (0, 0));
         assert!(budget.take(1000).is_ok());

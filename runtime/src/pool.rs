@@ -44,7 +44,10 @@ impl Pool {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         let threads = threads.max(1);
-        let mut pool = Self { shared: Arc::new(Shared::new(threads)), workers: Vec::with_capacity(threads - 1) };
+        let mut pool = Self {
+            shared: Arc::new(Shared::new(threads)),
+            workers: Vec::with_capacity(threads - 1),
+        };
         for index in 1..threads {
             let shared = Arc::clone(&pool.shared);
             let builder = thread::Builder::new().name(format!("netc-worker-{index}"));
@@ -127,7 +130,9 @@ unsafe impl Send for Shared {}
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("threads", &self.shares.len()).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("threads", &self.shares.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -179,7 +184,11 @@ impl Shared {
         let mut looks = 0_u32;
         while self.state.load(Ordering::Acquire) != 0 {
             looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(LOOKS_PER_CHECK) { thread::yield_now() } else { std::hint::spin_loop() }
+            if looks.is_multiple_of(LOOKS_PER_CHECK) {
+                thread::yield_now()
+            } else {
+                std::hint::spin_loop()
+            }
         }
     }
 
@@ -211,7 +220,10 @@ impl Shared {
                 let task = unsafe { (*self.task.get()).map(|task| &*task) };
                 let task = task.expect("an open job has a task");
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.take_part(thread, task))) {
-                    self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(payload);
+                    self.panic
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .get_or_insert(payload);
                 }
                 self.state.fetch_sub(1, Ordering::Release);
             }
@@ -221,7 +233,9 @@ impl Shared {
     /// Counts this worker in if the job is open.
     fn enter(&self) -> bool {
         let join = |state| (state & OPEN != 0).then_some(state + 1);
-        self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, join).is_ok()
+        self.state
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, join)
+            .is_ok()
     }
 
     /// Whether there is an open job other than the one `seen`; false once the pool has ended.
@@ -275,7 +289,10 @@ mod tests {
                 hits[index as usize].fetch_add(1, Ordering::Relaxed);
             }
         });
-        assert!(hits.iter().all(|hit| hit.load(Ordering::Relaxed) == 1), "{count} tasks: {hits:?}");
+        assert!(
+            hits.iter().all(|hit| hit.load(Ordering::Relaxed) == 1),
+            "{count} tasks: {hits:?}"
+        );
     }
 
     #[test]
@@ -320,7 +337,10 @@ mod tests {
                 pool.run(64, &|first, last| assert!(!(first..last).contains(&bad), "task {bad}"));
             }));
             let payload = outcome.unwrap_err();
-            assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some(&*format!("task {bad}")));
+            assert_eq!(
+                payload.downcast_ref::<String>().map(String::as_str),
+                Some(&*format!("task {bad}"))
+            );
             covers(&mut pool, 64);
         }
     }

@@ -170,18 +170,30 @@ pub(crate) fn check(
     }
     let inputs = program.inputs.iter().zip(inputs.iter().map(InputRef::extent));
     let outputs = program.outputs.iter().zip(outputs.iter().map(OutputMut::extent));
-    inputs.chain(outputs).try_for_each(|(port, (dtype, count))| check_port(port, batch, dtype, count))
+    inputs
+        .chain(outputs)
+        .try_for_each(|(port, (dtype, count))| check_port(port, batch, dtype, count))
 }
 
 fn check_port(port: &Port, batch: usize, found_dtype: DType, found: usize) -> Result<(), RunError> {
     if port.dtype != found_dtype {
-        return Err(RunError::DType { name: port.name.clone(), expected: port.dtype, found: found_dtype });
+        return Err(RunError::DType {
+            name: port.name.clone(),
+            expected: port.dtype,
+            found: found_dtype,
+        });
     }
     let samples = if port.batched { batch } else { 1 };
     let expected = port.shape.element_count().saturating_mul(samples);
     if expected != found {
         let (name, shape) = (port.name.clone(), port.shape.clone());
-        return Err(RunError::Length { name, shape, batch, expected, found });
+        return Err(RunError::Length {
+            name,
+            shape,
+            batch,
+            expected,
+            found,
+        });
     }
     Ok(())
 }
@@ -191,8 +203,13 @@ pub(crate) fn match_inputs<'a>(
     ports: &[Port],
     given: &[(&str, &'a Tensor)],
 ) -> Result<(usize, Vec<InputRef<'a>>), RunError> {
-    if let Some((name, _)) = given.iter().find(|(name, _)| ports.iter().all(|port| port.name != *name)) {
-        return Err(RunError::UnknownInput { name: (*name).to_owned() });
+    if let Some((name, _)) = given
+        .iter()
+        .find(|(name, _)| ports.iter().all(|port| port.name != *name))
+    {
+        return Err(RunError::UnknownInput {
+            name: (*name).to_owned(),
+        });
     }
     let mut batch = None;
     let mut references = Vec::with_capacity(ports.len());
@@ -203,14 +220,22 @@ pub(crate) fn match_inputs<'a>(
         if let Some(found) = samples_of(port, tensor)? {
             let expected = *batch.get_or_insert(found);
             if found != expected {
-                return Err(RunError::Batch { name: name(), expected, found });
+                return Err(RunError::Batch {
+                    name: name(),
+                    expected,
+                    found,
+                });
             }
         }
         references.push(match tensor.data() {
             Data::F32(values) => InputRef::F32(values),
             Data::I32(values) => InputRef::I32(values),
             Data::U8(_) => {
-                return Err(RunError::DType { name: name(), expected: port.dtype, found: DType::U8 });
+                return Err(RunError::DType {
+                    name: name(),
+                    expected: port.dtype,
+                    found: DType::U8,
+                });
             }
         });
     }
@@ -229,14 +254,21 @@ fn samples_of(port: &Port, tensor: &Tensor) -> Result<Option<usize>, RunError> {
         return Ok(samples);
     }
     let (expected, found) = (port.shape.clone(), tensor.shape().clone());
-    Err(RunError::Shape { name: port.name.clone(), expected, batched: port.batched, found })
+    Err(RunError::Shape {
+        name: port.name.clone(),
+        expected,
+        batched: port.batched,
+        found,
+    })
 }
 
 /// Zeros for an output, or the error that there is no memory for them.
 pub(crate) fn room(dtype: DType, shape: &Shape) -> Result<Data, MemoryError> {
     fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>, MemoryError> {
         let mut values = Vec::new();
-        let refused = MemoryError::Refused { requested: count.saturating_mul(size_of::<T>()) };
+        let refused = MemoryError::Refused {
+            requested: count.saturating_mul(size_of::<T>()),
+        };
         values.try_reserve_exact(count).map_err(|_| refused)?;
         values.resize(count, T::default());
         Ok(values)

@@ -37,19 +37,29 @@ impl Tasks {
     /// This many, whatever the batch.
     #[must_use]
     pub const fn fixed(count: u64) -> Self {
-        Self { per_group: 0, group: 1, fixed: count }
+        Self {
+            per_group: 0,
+            group: 1,
+            fixed: count,
+        }
     }
 
     /// This many for each sample.
     #[must_use]
     pub const fn per_sample(count: u64) -> Self {
-        Self { per_group: count, group: 1, fixed: 0 }
+        Self {
+            per_group: count,
+            group: 1,
+            fixed: 0,
+        }
     }
 
     /// How many for this batch.
     #[must_use]
     pub const fn count(self, batch: u64) -> u64 {
-        self.per_group.saturating_mul(batch.div_ceil(self.group)).saturating_add(self.fixed)
+        self.per_group
+            .saturating_mul(batch.div_ceil(self.group))
+            .saturating_add(self.fixed)
     }
 }
 
@@ -193,7 +203,11 @@ impl Program {
         for call in self.prologue.iter().chain(&self.calls) {
             assert!(call.tasks.group > 0, "call `{}` has groups of no samples", call.name);
             for &argument in &call.arguments {
-                assert!(self.contains(argument), "call `{}` reaches outside of its memory: {argument:?}", call.name);
+                assert!(
+                    self.contains(argument),
+                    "call `{}` reaches outside of its memory: {argument:?}",
+                    call.name
+                );
             }
             let write = *call.arguments.last().expect("a call has operands");
             assert!(self.writable(write), "call `{}` must not write {write:?}", call.name);
@@ -201,8 +215,15 @@ impl Program {
         let outside = |argument: &Location| matches!(argument, Location::Input { .. } | Location::Output { .. });
         for call in &self.prologue {
             let batched = |argument: &Location| matches!(argument, Location::Batched { .. });
-            let reach = call.arguments.iter().find(|argument| outside(argument) || batched(argument));
-            assert!(reach.is_none(), "call `{}` of the prologue reaches {reach:?}, which only a run has", call.name);
+            let reach = call
+                .arguments
+                .iter()
+                .find(|argument| outside(argument) || batched(argument));
+            assert!(
+                reach.is_none(),
+                "call `{}` of the prologue reaches {reach:?}, which only a run has",
+                call.name
+            );
         }
     }
 
@@ -211,9 +232,10 @@ impl Program {
         match location {
             Location::Input { index, .. } => index < self.inputs.len(),
             Location::Output { index, .. } => index < self.outputs.len(),
-            Location::Parameter { index, offset } => {
-                self.parameters.get(index).is_some_and(|slot| offset <= slot.shape.element_count().saturating_mul(4))
-            }
+            Location::Parameter { index, offset } => self
+                .parameters
+                .get(index)
+                .is_some_and(|slot| offset <= slot.shape.element_count().saturating_mul(4)),
             Location::Constant { index, offset } => self
                 .constants
                 .get(index)
@@ -239,13 +261,17 @@ impl Program {
     pub fn bound_bytes(&self) -> usize {
         let parameter = |slot: &ParameterSlot| slot.shape.element_count().saturating_mul(size_of::<f32>());
         let parameters = self.parameters.iter().map(parameter).fold(0, usize::saturating_add);
-        parameters.saturating_add(self.prepared_bytes).saturating_add(self.fixed_bytes)
+        parameters
+            .saturating_add(self.prepared_bytes)
+            .saturating_add(self.fixed_bytes)
     }
 
     /// Arena bytes for this many samples.
     #[must_use]
     pub fn arena_bytes(&self, batch: usize) -> usize {
-        self.batched_bytes.saturating_mul(batch).saturating_add(self.fixed_bytes)
+        self.batched_bytes
+            .saturating_mul(batch)
+            .saturating_add(self.fixed_bytes)
     }
 }
 

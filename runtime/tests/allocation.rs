@@ -35,7 +35,10 @@ static ALLOCATOR: Counting = Counting;
 fn steady_state_allocates_nothing() {
     for threads in [1, 3] {
         let gain = BTreeMap::from([("gain".to_owned(), Tensor::from_f32([1], vec![1.0]).unwrap())]);
-        let options = Options { threads, ..Options::default() };
+        let options = Options {
+            threads,
+            ..Options::default()
+        };
         let mut session = Session::with_tensors(Arc::new(program::affine()), options, gain).unwrap();
         let x = vec![1.0_f32; 64 * program::WIDTH];
         let (mut y, mut total) = (vec![0.0_f32; x.len()], [0.0_f32]);

@@ -14,7 +14,10 @@ use netc_runtime::{DType, Shape, Tensor};
 use program::{WIDTH, affine};
 
 fn options(threads: usize) -> Options {
-    Options { threads, ..Options::default() }
+    Options {
+        threads,
+        ..Options::default()
+    }
 }
 
 fn gain(value: f32) -> BTreeMap<String, Tensor> {
@@ -38,8 +41,11 @@ fn run(session: &mut Session, batch: usize) -> (Vec<f32>, f32) {
 }
 
 fn expected(batch: usize, gain: f32) -> (Vec<f32>, f32) {
-    let y: Vec<f32> =
-        samples(batch).iter().enumerate().map(|(index, x)| x * (2.0 * gain) + (index % WIDTH + 1) as f32).collect();
+    let y: Vec<f32> = samples(batch)
+        .iter()
+        .enumerate()
+        .map(|(index, x)| x * (2.0 * gain) + (index % WIDTH + 1) as f32)
+        .collect();
     let total = y.iter().sum();
     (y, total)
 }
@@ -50,7 +56,11 @@ fn batches_grow_and_shrink_and_threads_change_nothing() {
         let mut session = session(threads);
         assert_eq!(session.threads(), threads);
         for batch in [2, 0, 1, 64, 5, 1000, 1] {
-            assert_eq!(run(&mut session, batch), expected(batch, 1.5), "batch {batch}, {threads} threads");
+            assert_eq!(
+                run(&mut session, batch),
+                expected(batch, 1.5),
+                "batch {batch}, {threads} threads"
+            );
         }
         assert_eq!(session.parameter("counter").unwrap().as_f32().unwrap(), [7.0]);
         // Two parameters of 4 bytes, 128 prepared, 64 fixed, 24 for each of 1000 samples.
@@ -61,18 +71,27 @@ fn batches_grow_and_shrink_and_threads_change_nothing() {
 #[test]
 fn parameters_can_be_replaced_and_read() {
     let mut session = session(1);
-    session.set_parameter("gain", &Tensor::from_f32([1], vec![-2.0]).unwrap()).unwrap();
+    session
+        .set_parameter("gain", &Tensor::from_f32([1], vec![-2.0]).unwrap())
+        .unwrap();
     assert_eq!(run(&mut session, 3), expected(3, -2.0));
-    let read: Vec<(String, f32)> =
-        session.parameters().map(|(slot, value)| (slot.name.clone(), value.as_f32().unwrap()[0])).collect();
+    let read: Vec<(String, f32)> = session
+        .parameters()
+        .map(|(slot, value)| (slot.name.clone(), value.as_f32().unwrap()[0]))
+        .collect();
     assert_eq!(read, [("gain".to_owned(), -2.0), ("counter".to_owned(), 1.0)]);
     assert_eq!(session.parameter("gian"), None);
     let error = session.set_parameter("gian", &Tensor::scalar(0.0)).unwrap_err();
     assert_eq!(error.to_string(), "the network has no parameter `gian`");
     let error = session.set_parameter("gain", &Tensor::scalar(0.0)).unwrap_err();
     assert_eq!(error.to_string(), "parameter `gain` is 1, the value given is scalar");
-    let error = session.set_parameter("gain", &Tensor::from_i32([1], vec![1]).unwrap()).unwrap_err();
-    assert_eq!(error.to_string(), "parameter `gain` holds f32, the value given holds i32");
+    let error = session
+        .set_parameter("gain", &Tensor::from_i32([1], vec![1]).unwrap())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "parameter `gain` holds f32, the value given holds i32"
+    );
 }
 
 #[test]
@@ -96,13 +115,17 @@ fn initial_values_come_from_the_slots() {
 fn parameters_may_stay_in_a_mapped_file() {
     let mut file = tempfile::tempfile().unwrap();
     // At an odd offset, as safetensors allows.
-    file.write_all(&[&[0; 7][..], &1.5_f32.to_le_bytes(), &4.0_f32.to_le_bytes()].concat()).unwrap();
+    file.write_all(&[&[0; 7][..], &1.5_f32.to_le_bytes(), &4.0_f32.to_le_bytes()].concat())
+        .unwrap();
     // SAFETY: nobody else has this file.
     let map = Arc::new(unsafe { Mmap::map(&file) }.unwrap());
     let bind = |offset: [usize; 2]| {
         let mut offsets = offset.into_iter();
         Session::new(Arc::new(affine()), options(1), |_| {
-            Ok(ParameterSource::Mapped { map: Arc::clone(&map), offset: offsets.next().unwrap() })
+            Ok(ParameterSource::Mapped {
+                map: Arc::clone(&map),
+                offset: offsets.next().unwrap(),
+            })
         })
     };
     let mut session = bind([7, 11]).unwrap();
@@ -111,7 +134,9 @@ fn parameters_may_stay_in_a_mapped_file() {
     // The counter is updated, so it was copied.
     assert_eq!(session.parameter("counter").unwrap().as_f32().unwrap(), [5.0]);
     assert_eq!(map[11..], 4.0_f32.to_le_bytes());
-    session.set_parameter("gain", &Tensor::from_f32([1], vec![3.0]).unwrap()).unwrap();
+    session
+        .set_parameter("gain", &Tensor::from_f32([1], vec![3.0]).unwrap())
+        .unwrap();
     assert_eq!(run(&mut session, 2), expected(2, 3.0));
     assert_eq!(map[7..11], 1.5_f32.to_le_bytes());
     for bad in [12, usize::MAX] {
@@ -130,10 +155,19 @@ fn tensors_by_name() {
     let message =
         |inputs: &[(&str, &Tensor)], session: &mut Session| session.run_tensors(inputs).unwrap_err().to_string();
     assert_eq!(message(&[], &mut session), "no value for input `x`");
-    assert_eq!(message(&[("x", &x), ("z", &x)], &mut session), "the network has no input `z`");
+    assert_eq!(
+        message(&[("x", &x), ("z", &x)], &mut session),
+        "the network has no input `z`"
+    );
     let flat = Tensor::zeros(DType::F32, [WIDTH]);
-    assert_eq!(message(&[("x", &flat)], &mut session), "input `x` is N samples of 3, found 3");
-    assert_eq!(message(&[("x", &Tensor::scalar(1.0))], &mut session), "input `x` is N samples of 3, found scalar");
+    assert_eq!(
+        message(&[("x", &flat)], &mut session),
+        "input `x` is N samples of 3, found 3"
+    );
+    assert_eq!(
+        message(&[("x", &Tensor::scalar(1.0))], &mut session),
+        "input `x` is N samples of 3, found scalar"
+    );
     let bytes = Tensor::zeros(DType::U8, [1, WIDTH]);
     assert_eq!(message(&[("x", &bytes)], &mut session), "`x` holds f32, found u8");
     let none = Tensor::zeros(DType::F32, [0, WIDTH]);
@@ -150,11 +184,21 @@ fn slices_that_do_not_fit_are_errors_and_change_nothing() {
     let mut message =
         |batch, inputs: &[InputRef<'_>]| session.run(batch, inputs, &mut outputs).unwrap_err().to_string();
     assert_eq!(message(2, &[]), "the network takes 1 inputs, 0 were given");
-    assert_eq!(message(3, &[InputRef::F32(&x)]), "`x` (3) has 9 elements for a batch of 3, found 6");
+    assert_eq!(
+        message(3, &[InputRef::F32(&x)]),
+        "`x` (3) has 9 elements for a batch of 3, found 6"
+    );
     assert_eq!(message(2, &[InputRef::I32(&[1; 6])]), "`x` holds f32, found i32");
-    let huge = format!("`x` (3) has {} elements for a batch of {}, found 6", usize::MAX, usize::MAX);
+    let huge = format!(
+        "`x` (3) has {} elements for a batch of {}, found 6",
+        usize::MAX,
+        usize::MAX
+    );
     assert_eq!(message(usize::MAX, &[InputRef::F32(&x)]), huge);
-    assert_eq!(message(1, &[InputRef::F32(&x[..WIDTH])]), "`y` (3) has 3 elements for a batch of 1, found 6");
+    assert_eq!(
+        message(1, &[InputRef::F32(&x[..WIDTH])]),
+        "`y` (3) has 3 elements for a batch of 1, found 6"
+    );
     let error = session.run(2, &[InputRef::F32(&x)], &mut []).unwrap_err();
     assert_eq!(error, RunError::OutputCount { expected: 2, found: 0 });
     assert_eq!(session.parameter("counter").unwrap().as_f32().unwrap(), [0.0]);
@@ -164,24 +208,43 @@ fn slices_that_do_not_fit_are_errors_and_change_nothing() {
 fn names_must_match_and_state_may_be_missing() {
     let program = Arc::new(affine());
     let bind = |values| Session::with_tensors(Arc::clone(&program), options(1), values);
-    assert_eq!(bind(BTreeMap::new()).unwrap_err().to_string(), "no value for parameter `gain` (1)");
+    assert_eq!(
+        bind(BTreeMap::new()).unwrap_err().to_string(),
+        "no value for parameter `gain` (1)"
+    );
     let mut values = gain(1.0);
     values.insert("gian".to_owned(), Tensor::scalar(1.0));
-    assert_eq!(bind(values).unwrap_err().to_string(), "the network has no parameter `gian`");
-    assert_eq!(bind(gain(1.0)).unwrap().parameter("counter").unwrap().as_f32().unwrap(), [0.0]);
+    assert_eq!(
+        bind(values).unwrap_err().to_string(),
+        "the network has no parameter `gian`"
+    );
+    assert_eq!(
+        bind(gain(1.0)).unwrap().parameter("counter").unwrap().as_f32().unwrap(),
+        [0.0]
+    );
 }
 
 #[test]
 fn the_memory_limit_holds_and_a_smaller_batch_still_runs() {
-    let limited = |bytes| Options { threads: 1, memory_limit_bytes: bytes };
+    let limited = |bytes| Options {
+        threads: 1,
+        memory_limit_bytes: bytes,
+    };
     let error = Session::with_tensors(Arc::new(affine()), limited(199), gain(1.0)).unwrap_err();
-    let over = MemoryError::OverLimit { requested: 200, used: 0, limit: 199 };
+    let over = MemoryError::OverLimit {
+        requested: 200,
+        used: 0,
+        limit: 199,
+    };
     assert!(matches!(error, BindError::Memory(found) if found == over));
     let mut session = Session::with_tensors(Arc::new(affine()), limited(200 + 24 * 10), gain(1.5)).unwrap();
     assert_eq!(run(&mut session, 10), expected(10, 1.5));
     let (x, mut y, mut total) = (samples(11), [0.0; 11 * WIDTH], [0.0]);
     let mut outputs = [OutputMut::F32(&mut y), OutputMut::F32(&mut total)];
-    let error = session.run(11, &[InputRef::F32(&x)], &mut outputs).unwrap_err().to_string();
+    let error = session
+        .run(11, &[InputRef::F32(&x)], &mut outputs)
+        .unwrap_err()
+        .to_string();
     let reason = "264 bytes more than the 200 already in use would pass the limit of 440 bytes";
     assert_eq!(error, format!("no memory for a batch of 11: {reason}"));
     assert_eq!(run(&mut session, 10), expected(10, 1.5));

@@ -31,7 +31,10 @@ unsafe extern "C" fn multiply(arguments: *const *mut u8, batch: u64, first: u64,
     for sample in first as usize..last as usize {
         // SAFETY: one sample of the input and of the buffer, and the one prepared factor.
         unsafe {
-            let (x, factor) = (operand(arguments, 0, sample * WIDTH, WIDTH), operand(arguments, 1, 0, 1)[0]);
+            let (x, factor) = (
+                operand(arguments, 0, sample * WIDTH, WIDTH),
+                operand(arguments, 1, 0, 1)[0],
+            );
             let y = operand(arguments, 2, sample * WIDTH, WIDTH);
             y.iter_mut().zip(x).for_each(|(y, x)| *y = *x * factor);
         }
@@ -74,15 +77,36 @@ fn call(name: &str, function: KernelFunction, tasks: Tasks, arguments: &[Locatio
     let (macs, batched_bytes, fixed_bytes) = (MUCH, 0, 0);
     let (name, kernel, arguments) = (name.to_owned(), "test".to_owned(), arguments.to_vec());
     let batched = tasks.per_group > 0;
-    Call { name, kernel, function, tasks, arguments, macs, batched_bytes, fixed_bytes, batched }
+    Call {
+        name,
+        kernel,
+        function,
+        tasks,
+        arguments,
+        macs,
+        batched_bytes,
+        fixed_bytes,
+        batched,
+    }
 }
 
 fn port(name: &str, shape: Shape, batched: bool) -> Port {
-    Port { name: name.to_owned(), dtype: DType::F32, shape, batched }
+    Port {
+        name: name.to_owned(),
+        dtype: DType::F32,
+        shape,
+        batched,
+    }
 }
 
 fn slot(name: &str, in_model: bool, updated: bool, init: Init) -> ParameterSlot {
-    ParameterSlot { name: name.to_owned(), shape: Shape::new([1]), init, in_model, updated }
+    ParameterSlot {
+        name: name.to_owned(),
+        shape: Shape::new([1]),
+        init,
+        in_model,
+        updated,
+    }
 }
 
 /// The program described above.
@@ -99,7 +123,10 @@ pub(crate) fn affine() -> Program {
     Program {
         name: "affine".to_owned(),
         inputs: vec![port("x", Shape::new([WIDTH]), true)],
-        outputs: vec![port("y", Shape::new([WIDTH]), true), port("total", Shape::scalar(), false)],
+        outputs: vec![
+            port("y", Shape::new([WIDTH]), true),
+            port("total", Shape::scalar(), false),
+        ],
         parameters: vec![
             slot("gain", true, false, Init::Constant(0.5)),
             slot("counter", false, true, Init::Constant(0.0)),
