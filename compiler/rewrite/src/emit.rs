@@ -1,0 +1,232 @@
+//! An extracted choice becomes a graph again, in the order and with the names of the given one.
+//!
+//! Inputs and parameters all stay, in their order: they are the network's interface, whether or not they are still
+//! used. A node that stands for several nodes of the given graph carries all their names, joined by `+`.
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use netc_graph::{Graph, NodeId, Operator};
+
+use crate::convert::Imported;
+use crate::extract::{Choice, Space};
+
+/// The new graph, and for every node that is new or changed which given nodes it stands for.
+pub(crate) struct Emitted {
+    pub(crate) graph: Graph,
+    pub(crate) groups: Vec<Group>,
+}
+
+/// New nodes that stand for given ones.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// The class with the result that both have.
+    pub(crate) class: usize,
+    /// Positions of the given nodes, in topological order.
+    pub(crate) given: Vec<usize>,
+    /// The classes of the new nodes: `class`, and those it needs that no given node was in.
+    pub(crate) new: Vec<usize>,
+    /// Where the group ends: for each class of a given node that it reads, the position it was read from.
+    pub(crate) reads: BTreeMap<usize, usize>,
+}
+
+/// Builds the graph of a choice.
+pub(crate) fn emit(graph: &Graph, imported: &Imported, space: &Space, choice: &Choice) -> Emitted {
+    let order = space.order(choice).expect("an extraction is acyclic");
+    let groups = groups(graph, imported, space, choice, &order);
+    let mut owner: BTreeMap<usize, usize> = BTreeMap::new();
+    for (number, group) in groups.iter().enumerate() {
+        for &class in &group.new {
+            owner.entry(class).or_insert(number);
+        }
+    }
+    let mut emitter = Emitter {
+        graph,
+        imported,
+        space,
+        choice,
+        result: Graph::new(graph.name()),
+        nodes: BTreeMap::new(),
+    };
+    emitter.leaves();
+    emitter.operators(&order, |class| &groups[owner[&class]]);
+    for (name, id) in graph.outputs() {
+        emitter.result.add_output(name.clone(), emitter.node_of(*id));
+    }
+    for update in graph.updates() {
+        emitter
+            .result
+            .add_update(emitter.node_of(update.parameter), emitter.node_of(update.value));
+    }
+    Emitted {
+        graph: emitter.result,
+        groups,
+    }
+}
+
+struct Emitter<'a> {
+    graph: &'a Graph,
+    imported: &'a Imported,
+    space: &'a Space,
+    choice: &'a Choice,
+    result: Graph,
+    /// The new node of each class.
+    nodes: BTreeMap<egg::Id, NodeId>,
+}
+
+impl Emitter<'_> {
+    /// All inputs and parameters, in the given order.
+    fn leaves(&mut self) {
+        for id in self.graph.ids() {
+            let node = self.graph.node(id);
+            if is_leaf(&node.operator) {
+                let added = self
+                    .result
+                    .add(node.name.clone(), node.operator.clone(), &[], node.origin);
+                self.nodes
+                    .insert(self.imported.class_of(id), added.expect("it was valid before"));
+            }
+        }
+    }
+
+    /// Every operator after its inputs; of those that are ready the one that was first in the given graph.
+    fn operators<'g>(&mut self, order: &[usize], group_of: impl Fn(usize) -> &'g Group) {
+        let wanted: Vec<usize> = order
+            .iter()
+            .copied()
+            .filter(|&class| !self.nodes.contains_key(&self.space.id(class)))
+            .collect();
+        let members: BTreeSet<usize> = wanted.iter().copied().collect();
+        let mut users: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut missing: BTreeMap<usize, usize> = BTreeMap::new();
+        for &class in &wanted {
+            let inputs = self
+                .space
+                .chosen(self.choice, class)
+                .inputs
+                .iter()
+                .filter(|input| members.contains(input));
+            missing.insert(class, inputs.clone().count());
+            inputs.for_each(|&input| users.entry(input).or_default().push(class));
+        }
+        let rank = |class: usize| std::cmp::Reverse((group_of(class).given[0], class));
+        let mut ready: BinaryHeap<_> = wanted
+            .iter()
+            .filter(|class| missing[class] == 0)
+            .map(|&class| rank(class))
+            .collect();
+        while let Some(std::cmp::Reverse((_, class))) = ready.pop() {
+            self.operator(class, group_of(class));
+            for &user in users.get(&class).into_iter().flatten() {
+                let count = missing.get_mut(&user).expect("every user was counted");
+                *count -= 1;
+                if *count == 0 {
+                    ready.push(rank(user));
+                }
+            }
+        }
+    }
+
+    fn operator(&mut self, class: usize, group: &Group) {
+        let node = &self.space.chosen(self.choice, class).node;
+        let operator = self.imported.classes.analysis.table.get(node.operator).operator.clone();
+        let inputs: Vec<NodeId> = node.inputs.iter().map(|input| self.nodes[input]).collect();
+        let given = group
+            .given
+            .iter()
+            .map(|&position| self.graph.node(self.imported.order[position]));
+        let origin = given.clone().find_map(|node| node.origin);
+        let name = joined(given.map(|node| node.name.as_str()));
+        let added = self.result.add(name, operator, &inputs, origin);
+        self.nodes.insert(
+            self.space.id(class),
+            added.expect("the e-graph holds valid operators only"),
+        );
+    }
+
+    fn node_of(&self, given: NodeId) -> NodeId {
+        self.nodes[&self.imported.class_of(given)]
+    }
+}
+
+fn is_leaf(operator: &Operator) -> bool {
+    matches!(operator, Operator::Input(_) | Operator::Parameter(_))
+}
+
+/// Names in order, each once, joined by `+`.
+pub(crate) fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in names.flat_map(|name| name.split('+')) {
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    parts.join("+")
+}
+
+/// A group for every needed class that a given node was in, users before what they use.
+fn groups(graph: &Graph, imported: &Imported, space: &Space, choice: &Choice, order: &[usize]) -> Vec<Group> {
+    let classes: BTreeMap<usize, usize> = (0..imported.order.len())
+        .filter_map(|position| Some((position, space.number(imported.classes.find(imported.ids[position]))?)))
+        .collect();
+    let group = |class: usize| {
+        let origins = &imported.classes[space.id(class)].data.origins;
+        let (new, stops) = reach(imported, space, choice, class);
+        let ways = origins
+            .iter()
+            .map(|&origin| covered(graph, imported, &classes, origin, &stops));
+        let (given, reads) = ways.min_by_key(|(given, _)| given.len())?;
+        Some(Group {
+            class,
+            given,
+            new,
+            reads,
+        })
+    };
+    order.iter().rev().filter_map(|&class| group(class)).collect()
+}
+
+/// The new nodes that make a class, down to classes in which given nodes were; and those classes.
+fn reach(imported: &Imported, space: &Space, choice: &Choice, class: usize) -> (Vec<usize>, BTreeSet<usize>) {
+    let (mut new, mut stops) = (vec![class], BTreeSet::new());
+    let mut next = 0;
+    while let Some(&each) = new.get(next) {
+        for &input in &space.chosen(choice, each).inputs {
+            if !imported.classes[space.id(input)].data.origins.is_empty() {
+                stops.insert(input);
+            } else if !new.contains(&input) {
+                new.push(input);
+            }
+        }
+        next += 1;
+    }
+    (new, stops)
+}
+
+/// The given nodes between a node and the classes where the new graph goes on, and where they read those.
+fn covered(
+    graph: &Graph,
+    imported: &Imported,
+    classes: &BTreeMap<usize, usize>,
+    origin: usize,
+    stops: &BTreeSet<usize>,
+) -> (Vec<usize>, BTreeMap<usize, usize>) {
+    let (mut given, mut reads) = (BTreeSet::from([origin]), BTreeMap::new());
+    let mut pending = vec![origin];
+    while let Some(position) = pending.pop() {
+        for input in graph.inputs(imported.order[position]) {
+            let at = imported.position[&input];
+            match classes.get(&at) {
+                Some(class) if stops.contains(class) => {
+                    reads.entry(*class).or_insert(at);
+                }
+                _ if is_leaf(&graph.node(input).operator) => {}
+                _ => {
+                    if given.insert(at) {
+                        pending.push(at);
+                    }
+                }
+            }
+        }
+    }
+    (given.into_iter().collect(), reads)
+}

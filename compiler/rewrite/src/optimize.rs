@@ -1,0 +1,352 @@
+//! The whole way: graph → e-graph → saturation → extraction → graph, with a report.
+
+use std::collections::BTreeSet;
+
+use egg::Id;
+use netc_graph::{Graph, NodeId, Operator, Type};
+
+use crate::convert::{Imported, import};
+use crate::cost::{Machine, Place, ends_step};
+use crate::emit::{Emitted, Group, emit};
+use crate::explain;
+use crate::extract::{Choice, Extraction, Space, extract};
+use crate::report::{Applied, Change, Firing, Report, Search, Totals};
+use crate::rule::{Class, Rule, Scope};
+use crate::rules;
+use crate::saturate::{Limits, Saturation, saturate};
+
+/// What the optimizer may do, and for which machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Classes of rules that may run.
+    pub classes: BTreeSet<Class>,
+    /// The machine that costs are for.
+    pub machine: Machine,
+    /// Samples per run that costs are for; the result is right for any batch.
+    pub batch: usize,
+    /// How far saturation may go.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    /// Bit-exact and real-exact rules, one sample on the reference machine.
+    fn default() -> Self {
+        Self {
+            classes: BTreeSet::from([Class::BitExact, Class::RealExact]),
+            machine: Machine::reference(),
+            batch: 1,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Options {
+    /// Only rules that change no bit of any result.
+    #[must_use]
+    pub fn strict() -> Self {
+        Self {
+            classes: BTreeSet::from([Class::BitExact]),
+            ..Self::default()
+        }
+    }
+}
+
+/// An optimized graph and what was done to it.
+#[derive(Clone, Debug)]
+pub struct Optimized {
+    /// Computes what the given graph computes, within the bounds of the allowed classes.
+    pub graph: Graph,
+    /// What was done.
+    pub report: Report,
+}
+
+/// The cheapest graph that the allowed rules reach from this one, and never a dearer one.
+///
+/// Inputs, parameters, outputs and updates keep their names, types and order. A pure function: the same graph and
+/// options give the same result on any machine.
+#[must_use]
+pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
+    let catalog = rules::all();
+    let scopes: &[Scope] = if graph.updates().is_empty() {
+        &[Scope::Any, Scope::Inference]
+    } else {
+        &[Scope::Any]
+    };
+    let rules: Vec<&Rule> = catalog
+        .iter()
+        .filter(|rule| options.classes.contains(&rule.class) && scopes.contains(&rule.scope))
+        .collect();
+    let mut imported = import(graph);
+    let saturation = saturate(&mut imported.classes, &rules, options.limits);
+    let roots: Vec<Id> = roots(graph).map(|root| imported.class_of(root)).collect();
+    let space = Space::new(&imported.classes, &roots, &options.machine, options.batch);
+    let extraction = extract(&space, &given_choice(&imported, &space));
+    let emitted = emit(graph, &imported, &space, &extraction.choice);
+    let before = totals(graph, options);
+    let after = totals(&emitted.graph, options);
+    let search = Search {
+        nodes: imported.classes.total_number_of_nodes(),
+        classes: imported.classes.number_of_classes(),
+        iterations: saturation.iterations,
+        stop: saturation.stop,
+        proven: extraction.proven,
+    };
+    let mut report = Report {
+        machine: options.machine.name.clone(),
+        batch: options.batch,
+        before,
+        after,
+        changes: Vec::new(),
+        rules: firings(&rules, &saturation),
+        search,
+    };
+    if after.picoseconds > before.picoseconds {
+        // Only when the e-graph hit a limit in an odd moment; the promise holds whatever happens.
+        return Optimized {
+            graph: graph.clone(),
+            report: Report {
+                after: before,
+                ..report
+            },
+        };
+    }
+    let mut changes = Changes {
+        graph,
+        imported: &mut imported,
+        space: &space,
+        extraction: &extraction,
+        rules: &rules,
+    };
+    report.changes = changes.all(&emitted, options);
+    Optimized {
+        graph: emitted.graph,
+        report,
+    }
+}
+
+/// The nodes that the result must still compute.
+fn roots(graph: &Graph) -> impl Iterator<Item = NodeId> + '_ {
+    let outputs = graph.outputs().iter().map(|(_, id)| *id);
+    outputs.chain(graph.updates().iter().map(|update| update.value))
+}
+
+/// The choice that the given graph makes: for every class the first given node in it, and any cheap tree for the rest.
+fn given_choice(imported: &Imported, space: &Space) -> Choice {
+    let mut choice = space.cheapest_trees();
+    for (class, way) in choice.iter_mut().enumerate() {
+        let id = space.id(class);
+        let Some(&first) = imported.classes[id].data.origins.first() else {
+            continue;
+        };
+        let mut node = imported.classes.id_to_node(imported.ids[first]).clone();
+        node.inputs
+            .iter_mut()
+            .for_each(|input| *input = imported.classes.find(*input));
+        // A given node that needs its own class (a relu found to change nothing) is no candidate.
+        if let Some(found) = space
+            .candidates(class)
+            .iter()
+            .position(|candidate| candidate.node == node)
+        {
+            *way = found;
+        }
+    }
+    if space.order(&choice).is_some() {
+        choice
+    } else {
+        space.cheapest_trees()
+    }
+}
+
+fn firings(rules: &[&Rule], saturation: &Saturation) -> Vec<Firing> {
+    let counted = rules
+        .iter()
+        .zip(&saturation.applications)
+        .filter(|(_, count)| **count > 0);
+    counted
+        .map(|(rule, &count)| Firing {
+            rule: rule.name.to_owned(),
+            class: rule.class,
+            count,
+        })
+        .collect()
+}
+
+/// Which nodes of a graph are computed when weights are bound.
+fn bound_nodes(graph: &Graph) -> BTreeSet<NodeId> {
+    let updated: BTreeSet<NodeId> = graph.updates().iter().map(|update| update.parameter).collect();
+    let mut bound = BTreeSet::new();
+    for id in graph.topological() {
+        let inputs = graph.inputs(id);
+        let is_bound = match graph.node(id).operator {
+            Operator::Input(_) => false,
+            Operator::Parameter(_) => !updated.contains(&id),
+            Operator::Constant(_) => true,
+            _ => !inputs.is_empty() && inputs.iter().all(|input| bound.contains(input)),
+        };
+        if is_bound {
+            bound.insert(id);
+        }
+    }
+    bound
+}
+
+fn totals(graph: &Graph, options: &Options) -> Totals {
+    let bound = bound_nodes(graph);
+    let mut totals = Totals::default();
+    for id in needed(graph) {
+        let node = graph.node(id);
+        if is_leaf(&node.operator) {
+            continue;
+        }
+        let inputs = graph.inputs(id);
+        let types: Vec<&Type> = inputs.iter().map(|&input| graph.ty(input)).collect();
+        let is_bound = bound.contains(&id);
+        totals.operators += 1;
+        totals.bound += usize::from(is_bound);
+        let place = Place {
+            batch: options.batch,
+            bound: is_bound,
+            joins: joins(graph, &inputs),
+        };
+        let cost = options.machine.cost(&node.operator, &types, &node.ty, place);
+        totals.picoseconds = totals.picoseconds.saturating_add(cost);
+        if !is_bound {
+            let samples = node.ty.samples(options.batch) as u64;
+            totals.macs = totals.macs.saturating_add(
+                node.operator
+                    .cost(&types, &node.ty)
+                    .macs
+                    .saturating_mul(options.batch as u64),
+            );
+            totals.bytes = totals
+                .bytes
+                .saturating_add((node.ty.size_bytes() as u64).saturating_mul(samples));
+        }
+    }
+    totals
+}
+
+/// Whether a node over these inputs can be the end of the step that makes the first.
+fn joins(graph: &Graph, inputs: &[NodeId]) -> bool {
+    inputs
+        .first()
+        .is_some_and(|&first| ends_step(&graph.node(first).operator))
+}
+
+/// Everything that outputs and updates depend on.
+fn needed(graph: &Graph) -> BTreeSet<NodeId> {
+    let mut needed: BTreeSet<NodeId> = roots(graph).collect();
+    let mut pending: Vec<NodeId> = needed.iter().copied().collect();
+    while let Some(id) = pending.pop() {
+        pending.extend(graph.inputs(id).into_iter().filter(|&input| needed.insert(input)));
+    }
+    needed
+}
+
+fn is_leaf(operator: &Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Input(_) | Operator::Parameter(_) | Operator::Constant(_)
+    )
+}
+
+/// Finds out what changed and why.
+struct Changes<'a> {
+    graph: &'a Graph,
+    imported: &'a mut Imported,
+    space: &'a Space,
+    extraction: &'a Extraction,
+    rules: &'a [&'a Rule],
+}
+
+impl Changes<'_> {
+    fn all(&mut self, emitted: &Emitted, options: &Options) -> Vec<Change> {
+        let mut changes: Vec<(usize, Change)> = Vec::new();
+        let mut told: BTreeSet<usize> = BTreeSet::new();
+        for group in &emitted.groups {
+            let rules = explain::rules(self.imported, self.space, &self.extraction.choice, group);
+            told.extend(&group.given);
+            if !rules.is_empty() {
+                changes.push((group.given[0], self.replaced(group, &rules, options)));
+            }
+        }
+        for position in self.vanished(&told) {
+            let first = self.imported.classes[self.imported.ids[position]].data.origins[0];
+            let rules = explain::between(self.imported, self.imported.ids[position], self.imported.ids[first]);
+            let change = self.change(&[position], Vec::new(), &rules, options);
+            if !rules.is_empty() {
+                changes.push((position, change));
+            }
+        }
+        changes.sort_by_key(|(position, _)| *position);
+        changes.into_iter().map(|(_, change)| change).collect()
+    }
+
+    /// Given nodes of needed classes that no group stands for: they were found to change nothing.
+    fn vanished(&self, told: &BTreeSet<usize>) -> Vec<usize> {
+        let order = self
+            .space
+            .order(&self.extraction.choice)
+            .expect("an extraction is acyclic");
+        let origins = order
+            .iter()
+            .flat_map(|&class| &self.imported.classes[self.space.id(class)].data.origins);
+        let mut vanished: Vec<usize> = origins.copied().filter(|position| !told.contains(position)).collect();
+        vanished.sort_unstable();
+        vanished
+    }
+
+    fn replaced(&self, group: &Group, rules: &[String], options: &Options) -> Change {
+        self.change(&group.given, group.new.clone(), rules, options)
+    }
+
+    fn change(&self, given: &[usize], new: Vec<usize>, rules: &[String], options: &Options) -> Change {
+        let nodes: Vec<NodeId> = given.iter().map(|&position| self.imported.order[position]).collect();
+        let operators = nodes.iter().map(|&id| &self.graph.node(id).operator);
+        let mut run: Vec<usize> = new.clone();
+        run.retain(|&class| {
+            let node = &self.space.chosen(&self.extraction.choice, class).node;
+            let facts = &self.imported.classes[self.space.id(class)].data;
+            !(facts.bound || is_leaf(&self.imported.classes.analysis.table.get(node.operator).operator))
+        });
+        // Found from the result downwards, run the other way round.
+        let run = run
+            .iter()
+            .rev()
+            .map(|&class| self.space.chosen(&self.extraction.choice, class).node.kind.name());
+        let applied = rules
+            .iter()
+            .filter_map(|name| self.rules.iter().find(|rule| rule.name == name));
+        Change {
+            layers: nodes.iter().map(|&id| self.graph.node(id).name.clone()).collect(),
+            written: operators.map(|operator| operator.name().to_owned()).collect(),
+            run: run.map(str::to_owned).collect(),
+            rules: applied
+                .map(|rule| Applied {
+                    rule: rule.name.to_owned(),
+                    class: rule.class,
+                    doc: rule.doc.to_owned(),
+                })
+                .collect(),
+            before_picoseconds: nodes.iter().map(|&id| self.given_cost(id, options)).sum(),
+            after_picoseconds: new
+                .iter()
+                .map(|&class| self.space.chosen(&self.extraction.choice, class).cost)
+                .sum(),
+        }
+    }
+
+    fn given_cost(&self, id: NodeId, options: &Options) -> u64 {
+        let inputs = self.graph.inputs(id);
+        let types: Vec<&Type> = inputs.iter().map(|&input| self.graph.ty(input)).collect();
+        let node = self.graph.node(id);
+        let bound = self.imported.classes[self.imported.class_of(id)].data.bound;
+        let place = Place {
+            batch: options.batch,
+            bound,
+            joins: joins(self.graph, &inputs),
+        };
+        options.machine.cost(&node.operator, &types, &node.ty, place)
+    }
+}

@@ -1,0 +1,183 @@
+//! What the optimizer did, for people and for `--json`.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::rule::Class;
+use crate::saturate::StopReason;
+
+/// What the optimizer did to one graph.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The machine that costs are for.
+    pub machine: String,
+    /// Samples per run that costs are for.
+    pub batch: usize,
+    /// The graph as it was given.
+    pub before: Totals,
+    /// The graph as it is run.
+    pub after: Totals,
+    /// What became of layers, in their order.
+    pub changes: Vec<Change>,
+    /// Rules that added something to the e-graph, with how often; most of it is not in the result.
+    pub rules: Vec<Firing>,
+    /// How large the e-graph became and why it stopped.
+    pub search: Search,
+}
+
+/// Sums over a graph, for one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Operators, without inputs, parameters and constants.
+    pub operators: usize,
+    /// Of these, the ones computed once, when weights are bound.
+    pub bound: usize,
+    /// Multiply-accumulates of a run.
+    pub macs: u64,
+    /// Bytes of the results of a run.
+    pub bytes: u64,
+    /// Predicted picoseconds, including the share of what is computed when weights are bound.
+    pub picoseconds: u64,
+}
+
+/// A part of the graph that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Names of the nodes that were replaced.
+    pub layers: Vec<String>,
+    /// Operators that were written.
+    pub written: Vec<String>,
+    /// Operators that are run instead; computed ones only, without what is bound.
+    pub run: Vec<String>,
+    /// The rules that lead from one to the other, in the order of the proof.
+    pub rules: Vec<Applied>,
+    /// Predicted picoseconds of what was written.
+    pub before_picoseconds: u64,
+    /// Predicted picoseconds of what is run, including the share of what is bound.
+    pub after_picoseconds: u64,
+}
+
+/// A rule in a proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// The rule's name.
+    pub rule: String,
+    /// How close its two sides are.
+    pub class: Class,
+    /// What it does and why.
+    pub doc: String,
+}
+
+/// How often a rule added something to the e-graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Firing {
+    /// The rule's name.
+    pub rule: String,
+    /// How close its two sides are.
+    pub class: Class,
+    /// Times it added something.
+    pub count: usize,
+}
+
+/// How the e-graph was grown and searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Search {
+    /// E-nodes at the end.
+    pub nodes: usize,
+    /// E-classes at the end.
+    pub classes: usize,
+    /// Rounds of trying all rules.
+    pub iterations: usize,
+    /// Why it stopped.
+    pub stop: StopReason,
+    /// Whether the result is proven to be the cheapest graph in the e-graph.
+    pub proven: bool,
+}
+
+impl Report {
+    /// The report as text: totals, one paragraph for each change, and the size of the search.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text).expect("a string takes everything");
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let (before, after) = (&self.before, &self.after);
+        writeln!(text, "predicted for batch {} on machine `{}`", self.batch, self.machine)?;
+        writeln!(text, "             {:>14} {:>14}", "written", "run")?;
+        let mut row =
+            |name: &str, before: String, after: String| writeln!(text, "  {name:<10} {before:>14} {after:>14}");
+        let per_run = |totals: &Totals| (totals.operators - totals.bound).to_string();
+        row("operators", per_run(before), per_run(after))?;
+        row("at binding", before.bound.to_string(), after.bound.to_string())?;
+        row("MACs", grouped(before.macs), grouped(after.macs))?;
+        row("bytes", grouped(before.bytes), grouped(after.bytes))?;
+        row(
+            "time",
+            microseconds(before.picoseconds),
+            microseconds(after.picoseconds),
+        )?;
+        for change in &self.changes {
+            change.write(text)?;
+        }
+        let search = &self.search;
+        let stop = match search.stop {
+            StopReason::Saturated => "nothing more to find",
+            StopReason::NodeLimit => "stopped at the limit on nodes",
+            StopReason::IterationLimit => "stopped at the limit on rounds",
+        };
+        let proof = if search.proven {
+            "the cheapest of all of them"
+        } else {
+            "the cheapest found among them"
+        };
+        let Search {
+            nodes,
+            classes,
+            iterations,
+            ..
+        } = search;
+        writeln!(
+            text,
+            "\n{nodes} ways to compute {classes} values after {iterations} rounds, {stop}; this is {proof}"
+        )
+    }
+}
+
+impl Change {
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let (written, run) = (self.written.join(", "), self.run.join(", "));
+        let run = if run.is_empty() { "nothing" } else { &run };
+        writeln!(text, "\n{}: {written} → {run}", self.layers.join(" + "))?;
+        writeln!(
+            text,
+            "  {} → {}",
+            microseconds(self.before_picoseconds),
+            microseconds(self.after_picoseconds)
+        )?;
+        for applied in &self.rules {
+            writeln!(text, "  {} ({}): {}", applied.rule, applied.class, applied.doc)?;
+        }
+        Ok(())
+    }
+}
+
+fn microseconds(picoseconds: u64) -> String {
+    format!("{:.3} µs", picoseconds as f64 / 1e6)
+}
+
+/// Digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
+}

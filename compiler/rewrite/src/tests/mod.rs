@@ -1,0 +1,7 @@
+//! Tests of the whole crate: every rule on random samples, random graphs, networks, and extraction against brute force.
+
+mod extraction;
+mod graphs;
+mod networks;
+mod oracle;
+mod samples;

@@ -1,0 +1,110 @@
+//! Every rule on at least 200 random samples: both sides interpreted and compared as the rule's class demands.
+
+use netc_graph::{Graph, NodeId};
+
+use super::oracle::{assert_close, assert_same_bits, bindings, rounding_bound, run};
+use crate::convert::{Imported, import};
+use crate::matching::{Match, Term};
+use crate::rule::{Class, Rule};
+use crate::rules;
+use crate::sample::Sampler;
+use crate::saturate::search;
+
+/// Matches compared for each rule.
+const MATCHES: usize = 200;
+/// Samples made for each rule; conditions may rule out some of them, but not most.
+const SAMPLES: u64 = 400;
+
+/// The graph of a sample, with the sample as its output.
+fn sample(rule: &Rule, seed: u64) -> Graph {
+    let mut sampler = Sampler::new(seed);
+    let root = (rule.sample)(&mut sampler);
+    sampler.graph.add_output("left", root);
+    sampler.graph
+}
+
+/// Adds a right side to the graph whose e-graph it was found in.
+fn build(graph: &mut Graph, imported: &Imported, term: &Term, like: NodeId) -> NodeId {
+    match term {
+        Term::Class(id) => imported.order[imported.classes[*id].data.origins[0]],
+        Term::Apply(operator, inputs) => {
+            let inputs: Vec<NodeId> = inputs.iter().map(|input| build(graph, imported, input, like)).collect();
+            graph.derive(like, (**operator).clone(), &inputs)
+        }
+    }
+}
+
+fn compare(rule: &Rule, graph: &Graph, imported: &Imported, found: &Match, seed: u64) {
+    let like = imported.order[imported.classes[found.root].data.origins[0]];
+    let (mut left, mut right) = (Graph::clone(graph), Graph::clone(graph));
+    left.retain_outputs(|_| false);
+    right.retain_outputs(|_| false);
+    left.add_output("y", like);
+    let made = build(&mut right, imported, &found.right, like);
+    right.add_output("y", made);
+    let bound = bindings(graph, seed);
+    let (left_value, right_value) = (&run(&left, &bound)[0].1, &run(&right, &bound)[0].1);
+    let what = format!("{} on sample {seed}", rule.name);
+    match rule.class {
+        Class::BitExact => assert_same_bits(left_value, right_value, &what),
+        Class::RealExact => {
+            let tolerance = rounding_bound(&left, &bound) + rounding_bound(&right, &bound);
+            assert_close(left_value, right_value, tolerance, &what);
+        }
+        Class::Quantized | Class::Architectural => panic!("{what}: no rule of this class runs in an e-graph yet"),
+    }
+}
+
+#[test]
+fn both_sides_of_every_rule_agree() {
+    for rule in rules::all() {
+        let mut compared = 0;
+        for seed in 0..SAMPLES {
+            let graph = sample(&rule, seed);
+            let imported = import(&graph);
+            for found in search(&imported.classes, &rule) {
+                compare(&rule, &graph, &imported, &found, seed);
+                compared += 1;
+            }
+            if compared >= MATCHES {
+                break;
+            }
+        }
+        assert!(
+            compared >= MATCHES,
+            "`{}` applies to {compared} places in {SAMPLES} of its own samples",
+            rule.name
+        );
+    }
+}
+
+#[test]
+fn names_are_unique_and_docs_are_sentences() {
+    let rules = rules::all();
+    assert!(rules.len() >= 45, "{} rules", rules.len());
+    for (index, rule) in rules.iter().enumerate() {
+        assert!(
+            rules[..index].iter().all(|other| other.name != rule.name),
+            "`{}` is there twice",
+            rule.name
+        );
+        assert!(rule.doc.ends_with('.'), "`{}`: {}", rule.name, rule.doc);
+        assert!(
+            rule.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'),
+            "{}",
+            rule.name
+        );
+    }
+}
+
+#[test]
+fn every_rule_is_found_by_saturation_and_keeps_its_sample() {
+    for rule in rules::all() {
+        let fired = (0..20).any(|seed| {
+            let mut imported = import(&sample(&rule, seed));
+            let saturation = crate::saturate::saturate(&mut imported.classes, &[&rule], crate::Limits::default());
+            saturation.applications[0] > 0
+        });
+        assert!(fired, "`{}` never fires", rule.name);
+    }
+}
