@@ -192,7 +192,7 @@ pub(crate) fn sigmoid(b: &mut Builder, x: Float) -> Float {
 
 #[cfg(test)]
 mod tests {
-    use netc_schedule::kernel::{Pointwise, Spread};
+    use netc_schedule::kernel::{Divisor, Pointwise, Spread};
     use netc_schedule::{Expression, Instruction, Kernel, Machine, Step};
 
     use crate::testing::{Setup, machines, run};
@@ -204,7 +204,7 @@ mod tests {
         let y = setup.flat(inputs.len());
         let mut body = Expression::identity();
         body.push(function(0));
-        let kernel = Kernel::Pointwise(Pointwise { spreads: vec![Spread::Full], body, divide_by_batch: false });
+        let kernel = Kernel::Pointwise(Pointwise { spreads: vec![Spread::Full], body, divisor: Divisor::One });
         let step = Step { name: "function".to_owned(), kernel, reads: vec![x], write: y, macs: 0 };
         run(&step, &netc_schedule::Machine::portable(), 1, &vec![inputs.to_vec(), vec![0.0; inputs.len()]]).pop().unwrap()
     }

@@ -10,7 +10,7 @@ use netc_graph::{Graph, NodeId, Operator, Type};
 
 use crate::element_wise::{ElementWise, Source, element_wise};
 use crate::expression::{Expression, Instruction, Value};
-use crate::kernel::Spread;
+use crate::kernel::{Divisor, Spread};
 
 /// Operators that one kernel computes; named by the last of them.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Cluster {
 pub(crate) struct ClusterBody {
     pub(crate) reads: Vec<(ClusterRead, Spread)>,
     pub(crate) body: Expression,
-    pub(crate) divide_by_batch: bool,
+    pub(crate) divisor: Divisor,
 }
 
 /// What a cluster reads.
@@ -123,7 +123,7 @@ impl<'g> Absorption<'g> {
             let Some(rule) = describe(self.graph, user) else {
                 continue;
             };
-            if rule.divide_by_batch
+            if rule.divisor != Divisor::One
                 || rule.reads.iter().any(|(_, spread)| *spread == Spread::Sample)
                 || draws_randomly(&rule.body)
             {
@@ -142,7 +142,7 @@ impl<'g> Absorption<'g> {
                     !bars_contraction.contains(&root) && has_contraction.insert(root)
                 } else {
                     describe(self.graph, input)
-                        .is_some_and(|inner| !inner.divide_by_batch && self.fits(&inner, root, &has_contraction))
+                        .is_some_and(|inner| inner.divisor == Divisor::One && self.fits(&inner, root, &has_contraction))
                 };
                 if joins {
                     absorbed.insert(input);
@@ -188,7 +188,7 @@ impl Assembly<'_> {
             let body = ClusterBody {
                 reads: Vec::new(),
                 body: Expression::identity(),
-                divide_by_batch: false,
+                divisor: Divisor::One,
             };
             return Cluster {
                 root,
@@ -202,7 +202,7 @@ impl Assembly<'_> {
         let element_wise = ClusterBody {
             reads: self.reads,
             body: self.body,
-            divide_by_batch: rule.divide_by_batch,
+            divisor: rule.divisor,
         };
         Cluster {
             root,

@@ -7,7 +7,7 @@ use netc_graph::operators::sgd_step::SgdStep;
 use netc_graph::{Operator, Type};
 
 use crate::expression::{Expression, Instruction, Value};
-use crate::kernel::{Over, Scaling, Spread};
+use crate::kernel::{Divisor, Over, Scaling, Spread};
 
 /// What an element-wise kernel reads.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub(crate) struct ElementWise {
     /// What the body reads, in order, and how it spreads over the result.
     pub(crate) reads: Vec<(Source, Spread)>,
     pub(crate) body: Expression,
-    pub(crate) divide_by_batch: bool,
+    pub(crate) divisor: Divisor,
 }
 
 /// An operator that sums an expression.
@@ -126,7 +126,7 @@ fn of(reads: Vec<(Source, Spread)>, make: impl FnOnce(&mut Body) -> Value) -> El
     ElementWise {
         reads,
         body: Body::build(make),
-        divide_by_batch: false,
+        divisor: Divisor::One,
     }
 }
 
@@ -184,9 +184,9 @@ fn arithmetic(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<El
             b.0.push(instruction(left, right))
         }))
     };
-    let spread_over_batch = |divide_by_batch| {
+    let spread_over_batch = |divisor| {
         Some(ElementWise {
-            divide_by_batch,
+            divisor,
             ..map(|_, x| x)?
         })
     };
@@ -234,29 +234,35 @@ fn arithmetic(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<El
             }))
         }
         Operator::ChannelMeanGrad(_) => {
-            let per_position = 1.0 / positions(output);
+            let divisor = Divisor::Terms(positions(output));
             Some(ElementWise {
-                divide_by_batch: true,
-                ..of(vec![channel(0)], |b| {
-                    let gradient = b.read(0);
-                    b.scaled(gradient, per_position)
-                })
+                divisor,
+                ..of(vec![channel(0)], |b| b.read(0))
             })
         }
-        Operator::ChannelVarianceGrad(_) => {
-            let factor = 2.0 / positions(output);
+        Operator::ChannelVarianceGrad(rule) => {
+            let terms = positions(output);
+            let divisor = if rule.unbiased {
+                Divisor::TermsLessOne(terms)
+            } else {
+                Divisor::Terms(terms)
+            };
             Some(ElementWise {
-                divide_by_batch: true,
+                divisor,
                 ..of(vec![full(0), channel(1), channel(2)], |b| {
                     let (x, mean, gradient) = (b.read(0), b.read(1), b.read(2));
                     let centered = b.sub(x, mean);
                     let product = b.mul(centered, gradient);
-                    b.scaled(product, factor)
+                    b.scaled(product, 2.0)
                 })
             })
         }
         Operator::GlobalAveragePoolGrad(_) => {
-            let per_position = 1.0 / positions(output);
+            #[allow(
+                clippy::cast_precision_loss,
+                reason = "a factor of a mean, rounded once like the reference"
+            )]
+            let per_position = 1.0 / positions(output) as f32;
             Some(of(vec![channel(0)], |b| {
                 let gradient = b.read(0);
                 b.scaled(gradient, per_position)
@@ -275,8 +281,8 @@ fn arithmetic(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<El
                 b.scaled(value, rule.kept_scale())
             }))
         }
-        Operator::SpreadMean(_) => spread_over_batch(true),
-        Operator::SpreadSum(_) => spread_over_batch(false),
+        Operator::SpreadMean(_) => spread_over_batch(Divisor::Terms(1)),
+        Operator::SpreadSum(_) => spread_over_batch(Divisor::One),
         Operator::MeanSquaredErrorGrad(_) => {
             #[allow(
                 clippy::cast_precision_loss,
@@ -295,12 +301,8 @@ fn arithmetic(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<El
 }
 
 /// Rows times columns of a `[C, *S]` value.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a factor of a mean, rounded once like the reference"
-)]
-fn positions(ty: &Type) -> f32 {
-    ty.shape.extents().iter().skip(1).product::<usize>() as f32
+fn positions(ty: &Type) -> usize {
+    ty.shape.extents().iter().skip(1).product()
 }
 
 fn optimizer_step(operator: &Operator) -> Option<ElementWise> {

@@ -137,8 +137,19 @@ pub struct Pointwise {
     pub spreads: Vec<Spread>,
     /// The arithmetic.
     pub body: Expression,
-    /// Multiply the result by one over the batch.
-    pub divide_by_batch: bool,
+    /// What the result is divided by.
+    pub divisor: Divisor,
+}
+
+/// What a pointwise result is divided by: the gradient of a mean over the batch knows its terms only at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Divisor {
+    /// Nothing.
+    One,
+    /// The batch times so many terms of each sample (at least 1).
+    Terms(usize),
+    /// One less than that (at least 1).
+    TermsLessOne(usize),
 }
 
 /// What a reduction sums over.

@@ -24,13 +24,19 @@ impl Machine {
     /// AVX2: 256-bit vectors, sixteen of them.
     #[must_use]
     pub const fn avx2() -> Self {
-        Self { lanes: 8, vector_registers: 16 }
+        Self {
+            lanes: 8,
+            vector_registers: 16,
+        }
     }
 
     /// AVX-512: 512-bit vectors, thirty-two of them.
     #[must_use]
     pub const fn avx512() -> Self {
-        Self { lanes: 16, vector_registers: 32 }
+        Self {
+            lanes: 16,
+            vector_registers: 32,
+        }
     }
 
     /// Destination channels that a contraction keeps side by side in registers.

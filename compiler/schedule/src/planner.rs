@@ -15,7 +15,7 @@ use netc_runtime::DType;
 use crate::cluster::{Cluster, ClusterRead, cluster};
 use crate::expression::Expression;
 use crate::geometry::{Halo, axes, channels_first};
-use crate::kernel::{Kernel, PackWeights, Pointwise, Spread};
+use crate::kernel::{Divisor, Kernel, PackWeights, Pointwise, Spread};
 use crate::machine::Machine;
 use crate::memory::{self, round_up};
 use crate::order::{Order, order};
@@ -162,7 +162,7 @@ impl Planner<'_> {
         let kernel = Pointwise {
             spreads,
             body: body.body.clone(),
-            divide_by_batch: body.divide_by_batch,
+            divisor: body.divisor,
         };
         self.step(cluster.root, Kernel::Pointwise(kernel), reads, write);
     }
@@ -186,7 +186,7 @@ impl Planner<'_> {
         let kernel = Pointwise {
             spreads: vec![Spread::Full; reads.len()],
             body: body.clone(),
-            divide_by_batch: false,
+            divisor: Divisor::One,
         };
         self.push(early, Kernel::Pointwise(kernel), reads, write.clone(), 0);
         self.channel_vectors.push((nodes.to_vec(), body.clone(), write.clone()));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::kernel::{Contract, Kernel, PackWeights, Pointwise, PoolWindow, Reduce, WeightGradient};
+use crate::kernel::{Contract, Divisor, Kernel, PackWeights, Pointwise, PoolWindow, Reduce, WeightGradient};
 use crate::plan::{Buffer, Place, Plan, Step};
 
 /// One line for each buffer and step, in the plan's order.
@@ -111,13 +111,13 @@ fn attributes(kernel: &Kernel) -> String {
                 stride.column
             )
         }
-        Kernel::Pointwise(Pointwise {
-            spreads,
-            body,
-            divide_by_batch,
-        }) => {
-            let batch = if *divide_by_batch { " / N" } else { "" };
-            format!("spreads={} body={body}{batch}", spreads_text(spreads))
+        Kernel::Pointwise(Pointwise { spreads, body, divisor }) => {
+            let divisor = match divisor {
+                Divisor::One => String::new(),
+                Divisor::Terms(terms) => format!(" / {terms}·N"),
+                Divisor::TermsLessOne(terms) => format!(" / ({terms}·N - 1)"),
+            };
+            format!("spreads={} body={body}{divisor}", spreads_text(spreads))
         }
         Kernel::Reduce(Reduce {
             spreads,

@@ -5,7 +5,7 @@
 //! every element is read before it is written and never again.
 
 use netc_runtime::DType;
-use netc_schedule::kernel::{Pointwise, Spread};
+use netc_schedule::kernel::{Divisor, Pointwise, Spread};
 use netc_schedule::{Axes, Step, View};
 
 use super::BuiltKernel;
@@ -114,10 +114,7 @@ impl<'a> Body<'a> {
             }
             numbers
         });
-        let factor = pointwise.divide_by_batch.then(|| {
-            let one = one_over_batch(b);
-            [one, b.splat(one, lanes)]
-        });
+        let factor = one_over(b, pointwise.divisor).map(|one| [one, b.splat(one, lanes)]);
         Self { pointwise, lanes, inner, keys, lane_numbers, factor }
     }
 
@@ -167,13 +164,20 @@ impl<'a> Body<'a> {
 }
 
 /// One over the number of samples; one if there is none.
-fn one_over_batch(b: &mut Builder) -> Float {
+fn one_over(b: &mut Builder, divisor: Divisor) -> Option<Float> {
+    let (terms, less) = match divisor {
+        Divisor::One => return None,
+        Divisor::Terms(terms) => (terms, 0usize),
+        Divisor::TermsLessOne(terms) => (terms, 1),
+    };
     let batch = b.batch();
-    let batch = b.larger(batch, 1usize);
-    let batch = b.int_to_word(batch);
-    let batch = b.to_float(batch);
+    let count = b.multiply(batch, terms);
+    let count = b.subtract(count, less);
+    let count = b.larger(count, 1usize);
+    let count = b.int_to_word(count);
+    let count = b.to_float(count);
     let one = b.constant(1.0, 1);
-    b.fdiv(one, batch)
+    Some(b.fdiv(one, count))
 }
 
 #[cfg(test)]
@@ -185,8 +189,8 @@ mod tests {
     use super::*;
     use crate::testing::{Order, Setup, any_order, element};
 
-    fn kernel(spreads: &[Spread], body: Expression, divide_by_batch: bool) -> Kernel {
-        Kernel::Pointwise(Pointwise { spreads: spreads.to_vec(), body, divide_by_batch })
+    fn kernel(spreads: &[Spread], body: Expression, divisor: Divisor) -> Kernel {
+        Kernel::Pointwise(Pointwise { spreads: spreads.to_vec(), body, divisor })
     }
 
     proptest! {
@@ -200,7 +204,7 @@ mod tests {
             fixed_full in any::<bool>(),
             batched_channel in any::<bool>(),
             batch in prop::sample::select(vec![0usize, 1, 2, 5]),
-            divide in any::<bool>(),
+            divisor in prop::sample::select(vec![Divisor::One, Divisor::Terms(1), Divisor::Terms(7), Divisor::TermsLessOne(6)]),
         ) {
             let mut setup = Setup::new(5);
             let a = setup.batched(extents, orders.0, halos.0);
@@ -218,8 +222,12 @@ mod tests {
             body.push(Instruction::Maximum(second, 0));
             let spreads = [Spread::Full, Spread::Full, Spread::Channel, Spread::Sample, Spread::Scalar];
             let reads = vec![a.clone(), full.clone(), channel.clone(), sample.clone(), scalar.clone()];
-            let factor = if divide { 1.0 / batch.max(1) as f32 } else { 1.0 };
-            setup.check(kernel(&spreads, body, divide), reads, y.clone(), batch, 0.0, |memory, n, c, h, w| {
+            let factor = match divisor {
+                Divisor::One => 1.0,
+                Divisor::Terms(terms) => 1.0 / (batch * terms).max(1) as f32,
+                Divisor::TermsLessOne(terms) => 1.0 / (batch * terms).saturating_sub(1).max(1) as f32,
+            };
+            setup.check(kernel(&spreads, body, divisor), reads, y.clone(), batch, 0.0, |memory, n, c, h, w| {
                 let at = |view: &View, n, c, h, w| memory[view.buffer.index()][element(view, n, c, h, w)];
                 let (a, full, channel) = (at(&a, n, c, h, w), at(&full, n, c, h, w), at(&channel, n, c, 0, 0));
                 let value = a.mul_add(full, channel).mul_add(at(&sample, n, 0, 0, 0), at(&scalar, 0, 0, 0, 0));
@@ -242,7 +250,7 @@ mod tests {
             let mut body = Expression::identity();
             let kept = body.push(Instruction::Keep { key: 1, salt: 77, threshold: 1 << 30 });
             body.push(Instruction::Multiply(0, kept));
-            let kernel = kernel(&[Spread::Full, Spread::Scalar], body, false);
+            let kernel = kernel(&[Spread::Full, Spread::Scalar], body, Divisor::One);
             setup.check(kernel, vec![x.clone(), key], y.clone(), batch, 0.0, |memory, n, c, h, w| {
                 let index = ((n * extents.0 + c) * extents.1 + h as usize) * extents.2 + w as usize;
                 let bits = dropout_bits(dropout_bits(-123_456i32 as u32, 77), index as u32);
@@ -262,7 +270,7 @@ mod tests {
         body.push(Instruction::Read(1));
         let rate = body.push(Instruction::Constant(-0.1));
         body.push(Instruction::MultiplyAdd(1, rate, 0));
-        let kernel = kernel(&[Spread::Full, Spread::Full], body, false);
+        let kernel = kernel(&[Spread::Full, Spread::Full], body, Divisor::One);
         setup.check(kernel, vec![weights.clone(), gradient], weights, 1, 0.0, |memory, _, c, _, _| {
             memory[0][c] = memory[1][c].mul_add(-0.1, memory[0][c]);
         });
@@ -284,7 +292,7 @@ mod tests {
             let mut body = Expression::identity();
             body.push(Instruction::Read(1));
             body.push(instruction);
-            let kernel = kernel(&[Spread::Full, Spread::Full], body, false);
+            let kernel = kernel(&[Spread::Full, Spread::Full], body, Divisor::One);
             setup.check(kernel, vec![a, c], y, 1, 0.0, |memory, _, c, _, _| memory[2][c] = expected[c % 3]);
         }
     }
