@@ -9,7 +9,10 @@ use crate::value::{Value, grouped};
 /// `-value`.
 pub(crate) fn negate(value: &Value, span: Span) -> Result<Value, Diagnostic> {
     match value {
-        Value::Integer(number) => number.checked_neg().map(Value::Integer).ok_or_else(|| overflow(span, "this")),
+        Value::Integer(number) => number
+            .checked_neg()
+            .map(Value::Integer)
+            .ok_or_else(|| overflow(span, "this")),
         Value::Real(number) => Ok(Value::Real(-number)),
         Value::Poison => Ok(Value::Poison),
         other => Err(not_a_number(other, span, "-")),
@@ -24,7 +27,9 @@ pub(crate) fn binary(expr: &Binary, left: &Value, right: &Value, span: Span) -> 
         (Value::Integer(a), Value::Integer(b)) => integers(expr, *a, *b, span).map(Value::Integer),
         _ => {
             let a = left.as_real().ok_or_else(|| not_a_number(left, expr.left.span, sign))?;
-            let b = right.as_real().ok_or_else(|| not_a_number(right, expr.right.span, sign))?;
+            let b = right
+                .as_real()
+                .ok_or_else(|| not_a_number(right, expr.right.span, sign))?;
             reals(expr, a, b, span).map(Value::Real)
         }
     }
@@ -36,7 +41,7 @@ fn integers(expr: &Binary, a: i64, b: i64, span: Span) -> Result<i64, Diagnostic
         BinaryOperator::Add => a.checked_add(b).ok_or_else(too_large),
         BinaryOperator::Subtract => a.checked_sub(b).ok_or_else(too_large),
         BinaryOperator::Multiply => a.checked_mul(b).ok_or_else(too_large),
-        BinaryOperator::Divide | BinaryOperator::Remainder if b == 0 => Err(by_zero(expr)),
+        BinaryOperator::Divide | BinaryOperator::Remainder if b == 0 => Err(by_zero(expr, &grouped(a))),
         BinaryOperator::Divide => match (a.checked_div(b), a.checked_rem(b)) {
             (Some(quotient), Some(0)) => Ok(quotient),
             (Some(_), Some(rest)) => Err(inexact(a, b, rest, span)),
@@ -66,7 +71,7 @@ fn reals(expr: &Binary, a: f64, b: f64, span: Span) -> Result<f64, Diagnostic> {
         BinaryOperator::Add => a + b,
         BinaryOperator::Subtract => a - b,
         BinaryOperator::Multiply => a * b,
-        BinaryOperator::Divide | BinaryOperator::Remainder if b == 0.0 => return Err(by_zero(expr)),
+        BinaryOperator::Divide | BinaryOperator::Remainder if b == 0.0 => return Err(by_zero(expr, &format!("{a:?}"))),
         BinaryOperator::Divide => a / b,
         BinaryOperator::Remainder => a - b * (a / b).floor(),
         BinaryOperator::Power => a.powf(b),
@@ -75,43 +80,68 @@ fn reals(expr: &Binary, a: f64, b: f64, span: Span) -> Result<f64, Diagnostic> {
         return Ok(result);
     }
     let text = format!("{a:?} {} {b:?}", expr.operator.sign());
-    let why = if result.is_nan() { "is no real number" } else { "is too large for a real number" };
-    Err(Diagnostic::error(codes::OVERFLOW, format!("{text} {why}")).at(span, "worked out here"))
+    let why = if result.is_nan() {
+        "is no real number"
+    } else {
+        "is too large for a real number"
+    };
+    Err(Diagnostic::error(codes::OVERFLOW, format!("{text} {why}"))
+        .at(span, "worked out here")
+        .note(format!("real numbers reach to {:e}", f64::MAX)))
 }
 
 fn overflow(span: Span, text: &str) -> Diagnostic {
     Diagnostic::error(codes::OVERFLOW, format!("{text} is too large for an integer"))
         .at(span, "worked out here")
-        .note(format!("integers reach from {} to {}", grouped(i64::MIN), grouped(i64::MAX)))
+        .note(format!(
+            "integers reach from {} to {}",
+            grouped(i64::MIN),
+            grouped(i64::MAX)
+        ))
 }
 
-fn by_zero(expr: &Binary) -> Diagnostic {
-    Diagnostic::error(codes::DIVISION_BY_ZERO, "division by zero").at(expr.right.span, "this is 0")
+fn by_zero(expr: &Binary, left: &str) -> Diagnostic {
+    let sign = expr.operator.sign();
+    Diagnostic::error(codes::DIVISION_BY_ZERO, "division by zero")
+        .at(expr.right.span, "this is 0")
+        .note(format!("{left} {sign} 0 has no value"))
 }
 
 fn inexact(a: i64, b: i64, rest: i64, span: Span) -> Diagnostic {
     let lower = a - if rest < 0 { rest + b.abs() } else { rest };
-    Diagnostic::error(codes::INEXACT_DIVISION, format!("{} is not a multiple of {}", grouped(a), grouped(b)))
-        .at(span, format!("leaves {}", grouped(rest)))
-        .note(format!("{} / {} = {}", grouped(a), grouped(b), a as f64 / b as f64))
-        .hint(format!(
-            "`/` of integers is exact: write `(a - a % b) / b` to round down (to {}), or `{a}.0 / {b}` for a real number",
-            grouped(lower / b)
-        ))
+    Diagnostic::error(
+        codes::INEXACT_DIVISION,
+        format!("{} is not a multiple of {}", grouped(a), grouped(b)),
+    )
+    .at(span, format!("leaves {}", grouped(rest)))
+    .note(format!("{} / {} = {}", grouped(a), grouped(b), a as f64 / b as f64))
+    .hint(format!(
+        "`/` of integers is exact: write `(a - a % b) / b` to round down (to {}), or `{a}.0 / {b}` for a real number",
+        grouped(lower / b)
+    ))
 }
 
 fn negative_power(a: i64, b: i64, span: Span) -> Diagnostic {
-    Diagnostic::error(codes::OUT_OF_RANGE, format!("{} ^ {} is no integer", grouped(a), grouped(b)))
-        .at(span, "an exponent below 0")
-        .hint(format!("write `{a}.0 ^ {b}` for a real number"))
+    Diagnostic::error(
+        codes::OUT_OF_RANGE,
+        format!("{} ^ {} is no integer", grouped(a), grouped(b)),
+    )
+    .at(span, "an exponent below 0")
+    .hint(format!("write `{a}.0 ^ {b}` for a real number"))
 }
 
 fn not_a_number(value: &Value, span: Span, sign: &str) -> Diagnostic {
-    let diagnostic = Diagnostic::error(codes::NOT_A_NUMBER, format!("`{sign}` works on numbers, and this is {}", value.kind()))
-        .at(span, "not a number");
+    let diagnostic = Diagnostic::error(
+        codes::NOT_A_NUMBER,
+        format!("`{sign}` works on numbers, and this is {}", value.kind()),
+    )
+    .at(span, "not a number");
     match (value, sign) {
         (Value::Tensor(_), "+") => diagnostic.hint("to add two values of the network, write `add(a, b)`"),
         (Value::Tensor(_), "*") => diagnostic.hint("to multiply two values of the network, write `multiply(a, b)`"),
+        (Value::Tensor(_), _) => diagnostic.hint("values of the network are joined by `add`, `multiply` and `concat`"),
+        (Value::Text(_), _) => diagnostic.hint("write numbers without quotes"),
+        (Value::List(_), _) => diagnostic.hint("write the arithmetic inside the list: `[2 * a, 2 * b]`"),
         _ => diagnostic,
     }
 }
@@ -124,8 +154,16 @@ mod tests {
 
     fn calculate(a: Value, operator: BinaryOperator, b: Value) -> Result<Value, String> {
         let span = Span::new(FileId(0), 0, 1);
-        let leaf = || Expr { kind: ExprKind::In, span };
-        let expr = Binary { operator, operator_span: span, left: leaf(), right: leaf() };
+        let leaf = || Expr {
+            kind: ExprKind::In,
+            span,
+        };
+        let expr = Binary {
+            operator,
+            operator_span: span,
+            left: leaf(),
+            right: leaf(),
+        };
         binary(&expr, &a, &b, span).map_err(|diagnostic| diagnostic.message)
     }
 
@@ -165,8 +203,14 @@ mod tests {
     #[test]
     fn reals_are_finite() {
         use BinaryOperator::{Divide, Multiply, Power, Remainder};
-        assert_eq!(calculate(Value::Integer(7), Divide, Value::Real(2.0)), Ok(Value::Real(3.5)));
-        assert_eq!(calculate(Value::Real(-0.5), Remainder, Value::Integer(2)), Ok(Value::Real(1.5)));
+        assert_eq!(
+            calculate(Value::Integer(7), Divide, Value::Real(2.0)),
+            Ok(Value::Real(3.5))
+        );
+        assert_eq!(
+            calculate(Value::Real(-0.5), Remainder, Value::Integer(2)),
+            Ok(Value::Real(1.5))
+        );
         assert!(calculate(Value::Real(1e300), Multiply, Value::Real(1e300)).is_err());
         assert!(calculate(Value::Real(-1.0), Power, Value::Real(0.5)).is_err());
         assert!(calculate(Value::Real(1.0), Divide, Value::Integer(0)).is_err());

@@ -40,18 +40,23 @@ impl<'a> Lower<'a> {
         result
     }
 
-    /// Gives a name a value unless the name is taken; false if it is.
+    /// Gives a name a value unless the body has given it one; false if it has.
     pub(crate) fn define(&mut self, name: &Name, value: Value, what: What, scope: &mut Scope) -> bool {
-        if let Some(diagnostic) = reserved(name, false) {
-            self.report(diagnostic);
-            return false;
-        }
-        let outer = self.items.get(scope.file, &name.text).map(|visible| visible.item.name().span);
-        if let Some(first) = scope.get(&name.text).map(|binding| binding.span).or(outer) {
+        if let Some(first) = scope.get(&name.text).map(|binding| binding.span) {
             if first != name.span {
                 self.report(defined_twice(name, first, "defined"));
             }
             return false;
+        }
+        // After these mistakes the name stands for what was most probably meant.
+        let outer = self
+            .items
+            .get(scope.file, &name.text)
+            .map(|visible| visible.item.name().span);
+        if let Some(diagnostic) = reserved(name, false) {
+            self.report(diagnostic);
+        } else if let Some(first) = outer {
+            self.report(defined_twice(name, first, "defined"));
         }
         scope.insert(&name.text, value, name.span, what);
         true
@@ -93,7 +98,14 @@ impl<'a> Lower<'a> {
         let mut extents = Vec::with_capacity(input.dimensions.len());
         let ground = std::mem::replace(&mut scope.ground, Ground::Numbers);
         for dimension in &input.dimensions {
-            let value = self.argument(dimension, &Kind::Integer(1), "an extent", scope);
+            let subject = format!("an extent of `{}`", input.name.text);
+            let value = self.argument(
+                dimension,
+                &Kind::Integer(1),
+                &subject,
+                "extents are [C, H, W], [C, L] or [N]",
+                scope,
+            );
             if let Value::Integer(extent) = value {
                 extents.push(usize::try_from(extent).expect("extents are checked to be at least 1"));
             }
@@ -104,7 +116,9 @@ impl<'a> Lower<'a> {
             let diagnostic = Diagnostic::error(codes::INPUT_TYPE, format!("an input cannot be `{dtype}`"))
                 .at(input.dtype.span, "not a type that flows through layers");
             self.report(match dtype.as_str() {
-                "u8" | "i8" | "i32" => diagnostic.hint("write `f32`: whole numbers are turned into f32 when data is loaded"),
+                "u8" | "i8" | "i32" => {
+                    diagnostic.hint("write `f32`: whole numbers are turned into f32 when data is loaded")
+                }
                 "f16" | "f64" | "bf16" => diagnostic.hint("write `f32`: networks are computed in single precision"),
                 _ => diagnostic.hint("write `f32`"),
             });
@@ -112,11 +126,13 @@ impl<'a> Lower<'a> {
         }
         if extents.len() > 3 {
             let found = Shape::new(extents);
-            let diagnostic =
-                Diagnostic::error(codes::INPUT_TYPE, format!("`{}` has {} axes", input.name.text, found.rank()))
-                    .at(input.span, "needs one, two or three axes")
-                    .note("an input is [C, H, W], [C, L] or [N], channels first")
-                    .hint("the batch is never written: leave it out");
+            let diagnostic = Diagnostic::error(
+                codes::INPUT_TYPE,
+                format!("`{}` has {} axes", input.name.text, found.rank()),
+            )
+            .at(input.span, "needs one, two or three axes")
+            .note("an input is [C, H, W], [C, L] or [N], channels first")
+            .hint("the batch is never written: leave it out");
             self.report(diagnostic);
             return None;
         }
@@ -125,21 +141,41 @@ impl<'a> Lower<'a> {
 
     fn input_node(&mut self, input: &ast::Input, ty: Type) -> Value {
         let shape = ty.shape.clone();
-        match self.network.graph.add(&input.name.text, Input { ty }, &[], Some(input.span)) {
+        match self
+            .network
+            .graph
+            .add(&input.name.text, Input { ty }, &[], Some(input.span))
+        {
             Ok(node) => {
                 let text = format!("input {}", input.name.text);
                 let span = input.span;
                 let before = Shape::scalar();
-                let step = Step { text, span, from: None, before, after: shape, window: None };
-                Value::Tensor(Tensor { node, step: self.network.trace.push(step) })
+                let name = input.name.text.clone();
+                let step = Step {
+                    text,
+                    name,
+                    span,
+                    from: None,
+                    before,
+                    after: shape,
+                    window: None,
+                };
+                Value::Tensor(Tensor {
+                    node,
+                    step: self.network.trace.push(step),
+                })
             }
             Err(_) => {
                 let count = grouped(shape.element_count() as i128);
                 let limit = grouped(INTEGER_LIMIT);
                 self.report(
-                    Diagnostic::error(codes::TOO_MANY_ELEMENTS, format!("`{}` has {count} elements", input.name.text))
-                        .at(input.span, format!("{shape} for one sample"))
-                        .note(format!("one value has at most {limit} elements")),
+                    Diagnostic::error(
+                        codes::TOO_MANY_ELEMENTS,
+                        format!("`{}` has {count} elements", input.name.text),
+                    )
+                    .at(input.span, format!("{shape} for one sample"))
+                    .note(format!("one value has at most {limit} elements"))
+                    .hint("the shape is that of one sample, without the batch"),
                 );
                 Value::Poison
             }
@@ -149,7 +185,9 @@ impl<'a> Lower<'a> {
     /// `repeat 5 as i { … }`: the body, round after round.
     pub(crate) fn repeat(&mut self, flow: Value, repeat: &Repeat, span: Span, scope: &mut Scope) -> Value {
         let count = self.evaluate(&repeat.count, scope);
-        let Some(count) = self.repeat_count(&count, repeat.count.span) else { return Value::Poison };
+        let Some(count) = self.repeat_count(&count, repeat.count.span) else {
+            return Value::Poison;
+        };
         let mut value = flow;
         scope.repeats += 1;
         for round in 0..count {
@@ -157,10 +195,14 @@ impl<'a> Lower<'a> {
                 break;
             }
             self.context.push(Context::Round { round, count });
-            let index = repeat.index.as_ref().filter(|index| {
-                self.define(index, Value::Integer(round), What::Index, scope)
+            let index = repeat
+                .index
+                .as_ref()
+                .filter(|index| self.define(index, Value::Integer(round), What::Index, scope));
+            scope.flows.push(Flow {
+                value: value.clone(),
+                is_used: false,
             });
-            scope.flows.push(Flow { value: value.clone(), is_used: false });
             value = self.body(&repeat.body, scope);
             let flow = scope.flows.pop().expect("pushed above");
             if let Some(index) = index {
@@ -183,8 +225,16 @@ impl<'a> Lower<'a> {
             Value::Integer(count) if (0..=REPEAT_LIMIT).contains(count) => return Some(*count),
             Value::Poison => return None,
             Value::Integer(count) => {
-                let message = format!("`repeat` takes a count from 0 to {}, found {}", grouped(REPEAT_LIMIT), grouped(*count));
-                Diagnostic::error(codes::REPEAT_COUNT, message).at(span, "out of range")
+                let message = format!(
+                    "`repeat` takes a count from 0 to {}, found {}",
+                    grouped(REPEAT_LIMIT),
+                    grouped(*count)
+                );
+                let diagnostic = Diagnostic::error(codes::REPEAT_COUNT, message).at(span, "out of range");
+                match count {
+                    ..0 => diagnostic.hint("a count of 0 leaves the body out"),
+                    _ => diagnostic.hint("a network of so many layers is not meant to be written out"),
+                }
             }
             other => {
                 let message = format!("`repeat` takes an integer, found {}", other.kind());
@@ -230,7 +280,10 @@ impl<'a> Lower<'a> {
     }
 
     /// One use of a block.
-    #[allow(clippy::too_many_arguments, reason = "a call has these parts, and each comes from another place")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a call has these parts, and each comes from another place"
+    )]
     pub(crate) fn block(
         &mut self,
         block: &'a ast::Block,
@@ -256,13 +309,22 @@ impl<'a> Lower<'a> {
             Ok(assigned) => assigned,
             Err(found) => {
                 let defined = block.name.span;
-                found.into_iter().for_each(|each| self.report(each.also(defined, "the block")));
+                found
+                    .into_iter()
+                    .for_each(|each| self.report(each.also(defined, "the block")));
                 return Value::Poison;
             }
         };
-        let values: Vec<Option<Value>> =
-            assigned.iter().map(|given| given.first().map(|expr| self.evaluate(expr, scope))).collect();
-        self.context.push(Context::Block { instance, name: &block.name.text, file, span });
+        let values: Vec<Option<Value>> = assigned
+            .iter()
+            .map(|given| given.first().map(|expr| self.evaluate(expr, scope)))
+            .collect();
+        self.context.push(Context::Block {
+            instance,
+            name: &block.name.text,
+            file,
+            span,
+        });
         let value = self.block_body(block, values, flow, span, &mut inner);
         self.context.pop();
         value
@@ -282,8 +344,15 @@ impl<'a> Lower<'a> {
         if let Some(flow) = inner.flows.pop() {
             self.check_flow_used(&flow, block.body.span, span, &block.name.text);
         }
-        block.parameters.iter().for_each(|parameter| self.forget(&parameter.name.text, inner));
-        if self.check_result(&value, &block.body, &block.name.text) { value } else { Value::Poison }
+        block
+            .parameters
+            .iter()
+            .for_each(|parameter| self.forget(&parameter.name.text, inner));
+        if self.check_result(&value, &block.body, &block.name.text) {
+            value
+        } else {
+            Value::Poison
+        }
     }
 
     /// Binds parameters to what was given, or to their defaults, in order.
@@ -326,7 +395,9 @@ impl<'a> Lower<'a> {
                     Diagnostic::error(codes::LOST_FLOW, format!("`{name}` takes nothing from the left"))
                         .at(span, "something flows in here")
                         .also(block.body.span, "`in` stands nowhere in this body")
-                        .hint(format!("use `in` in the block, or call it by itself: `let x = {name}(…)`")),
+                        .hint(format!(
+                            "use `in` in the block, or call it by itself: `let x = {name}(…)`"
+                        )),
                 );
                 None
             }
@@ -335,7 +406,9 @@ impl<'a> Lower<'a> {
                     let value = match self.evaluate(&first.value, scope) {
                         value @ (Value::Tensor(_) | Value::Poison) => value,
                         other => {
-                            self.report(nothing_flows_in(block, span).note(format!("the first argument is {}", other.kind())));
+                            self.report(
+                                nothing_flows_in(block, span).note(format!("the first argument is {}", other.kind())),
+                            );
                             return None;
                         }
                     };
@@ -361,8 +434,11 @@ impl<'a> Lower<'a> {
             })
             .collect();
         if let Some(start) = uses.iter().position(|use_| *use_ == (name.as_str(), file)) {
-            let circle: Vec<String> =
-                uses[start..].iter().map(|(name, _)| format!("`{name}`")).chain([format!("`{name}`")]).collect();
+            let circle: Vec<String> = uses[start..]
+                .iter()
+                .map(|(name, _)| format!("`{name}`"))
+                .chain([format!("`{name}`")])
+                .collect();
             return Some(
                 Diagnostic::error(codes::RECURSIVE_BLOCK, format!("the block `{name}` contains itself"))
                     .at(span, "would never end")
@@ -371,9 +447,12 @@ impl<'a> Lower<'a> {
             );
         }
         (uses.len() == BLOCK_DEPTH_LIMIT).then(|| {
-            Diagnostic::error(codes::TOO_LARGE, format!("blocks are nested more than {BLOCK_DEPTH_LIMIT} deep"))
-                .at(span, "one too deep")
-                .hint("write some of the blocks out where they are used")
+            Diagnostic::error(
+                codes::TOO_LARGE,
+                format!("blocks are nested more than {BLOCK_DEPTH_LIMIT} deep"),
+            )
+            .at(span, "one too deep")
+            .hint("write some of the blocks out where they are used")
         })
     }
 }
@@ -383,12 +462,19 @@ fn nothing_flows_in(block: &ast::Block, span: Span) -> Diagnostic {
     Diagnostic::error(codes::MISSING_ARGUMENT, format!("nothing flows into `{name}`"))
         .at(span, "a value is missing")
         .also(block.name.span, "the block uses `in`")
-        .hint(format!("let a value flow in, `x |> {name}(…)`, or write it first: `{name}(x, …)`"))
+        .hint(format!(
+            "let a value flow in, `x |> {name}(…)`, or write it first: `{name}(x, …)`"
+        ))
 }
 
 /// A parameter of a block or net as a place for an argument.
 pub(crate) fn place(parameter: &Parameter) -> Place<'_> {
-    Place { name: &parameter.name.text, is_required: parameter.default.is_none(), takes_rest: false, doc: "" }
+    Place {
+        name: &parameter.name.text,
+        is_required: parameter.default.is_none(),
+        takes_rest: false,
+        doc: "",
+    }
 }
 
 /// Whether `in` stands somewhere in the body where it means what flows into the body, not into a `repeat` inside.

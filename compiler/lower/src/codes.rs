@@ -86,6 +86,9 @@ codes! {
 mod tests {
     #[test]
     fn codes_rise() {
-        assert!(super::CODES.is_sorted_by(|a, b| a.0 < b.0), "two codes are equal, or out of order");
+        assert!(
+            super::CODES.is_sorted_by(|a, b| a.0 < b.0),
+            "two codes are equal, or out of order"
+        );
     }
 }

@@ -17,8 +17,14 @@ use crate::value::{Value, grouped};
 
 /// What can be expected.
 pub(crate) const KEYS: [(&str, &str); 2] = [
-    ("params", "learned numbers: weights and biases, without running statistics"),
-    ("macs", "multiply-accumulates of convolutions and dense layers for one sample, without biases"),
+    (
+        "params",
+        "learned numbers: weights and biases, without running statistics",
+    ),
+    (
+        "macs",
+        "multiply-accumulates of convolutions and dense layers for one sample, without biases",
+    ),
 ];
 
 /// Rows of a table before the rest is summed up.
@@ -35,9 +41,14 @@ impl Lower<'_> {
                     .at(entry.name.span, "unknown here");
                 let hint = match key {
                     "parameters" | "weights" => Some("did you mean `params`?".to_owned()),
-                    "flops" | "operations" => Some("did you mean `macs`? A multiply-accumulate is two operations".to_owned()),
+                    "flops" | "operations" => {
+                        Some("did you mean `macs`? A multiply-accumulate is two operations".to_owned())
+                    }
                     _ => did_you_mean(key, KEYS.iter().map(|(name, _)| *name)),
                 };
+                let diagnostic = KEYS.iter().fold(diagnostic, |diagnostic, (name, doc)| {
+                    diagnostic.note(format!("`{name}`: {doc}"))
+                });
                 self.report(match hint {
                     Some(hint) => diagnostic.hint(hint),
                     None => diagnostic,
@@ -57,8 +68,11 @@ impl Lower<'_> {
                 Value::Integer(expected) => self.compare(net, entry, *expected, is_changed),
                 Value::Poison => {}
                 other => self.report(
-                    Diagnostic::error(codes::WRONG_KIND, format!("`{key}` is an integer, found {}", other.kind()))
-                        .at(entry.value.span, format!("this is {other}")),
+                    Diagnostic::error(
+                        codes::WRONG_KIND,
+                        format!("`{key}` is an integer, found {}", other.kind()),
+                    )
+                    .at(entry.value.span, format!("this is {other}")),
                 ),
             }
         }
@@ -71,7 +85,16 @@ impl Lower<'_> {
             .network
             .layers
             .iter()
-            .map(|layer| (layer, if key == "params" { layer.parameter_count(graph) } else { layer.macs(graph) }))
+            .map(|layer| {
+                (
+                    layer,
+                    if key == "params" {
+                        layer.parameter_count(graph)
+                    } else {
+                        layer.macs(graph)
+                    },
+                )
+            })
             .filter(|(_, count)| *count > 0)
             .collect();
         let found: i128 = rows.iter().map(|(_, count)| i128::from(*count)).sum();
@@ -79,8 +102,17 @@ impl Lower<'_> {
         if difference == 0 {
             return;
         }
-        let words = if key == "params" { "learned numbers" } else { "multiply-accumulates" };
-        let message = format!("`{}` has {} {words}, not {}", net.name.text, grouped(found), grouped(expected));
+        let words = if key == "params" {
+            "learned numbers"
+        } else {
+            "multiply-accumulates"
+        };
+        let message = format!(
+            "`{}` has {} {words}, not {}",
+            net.name.text,
+            grouped(found),
+            grouped(expected)
+        );
         let direction = if difference > 0 { "more" } else { "fewer" };
         let label = format!("{} {direction} than expected", grouped(difference.abs()));
         let mut diagnostic = if is_changed {
@@ -97,7 +129,8 @@ impl Lower<'_> {
             None => format!("write `{key} = {}` if the network is as it should be", grouped(found)),
         };
         self.report(diagnostic.hint(if is_changed {
-            "the network was changed by an argument from outside: a formula of it holds for every value".to_owned()
+            "an argument was changed from outside; an expectation may be a formula of arguments, and then holds for all"
+                .to_owned()
         } else {
             hint
         }));
@@ -110,25 +143,44 @@ impl Lower<'_> {
         }
         if key == "params" {
             let graph = &self.network.graph;
-            let biases = |layer: &LayerInfo| layer.parameters.iter().filter(|&&id| is_bias(graph, id)).map(|&id| size(graph, id)).sum();
+            let biases = |layer: &LayerInfo| {
+                layer
+                    .parameters
+                    .iter()
+                    .filter(|&&id| is_bias(graph, id))
+                    .map(|&id| size(graph, id))
+                    .sum()
+            };
             let all: u64 = rows.iter().map(|(layer, _)| -> u64 { biases(layer) }).sum();
             if i128::from(all) == difference {
                 return Some(format!("the biases are {} numbers: were they left out?", grouped(all)));
             }
         }
         let (layer, _) = rows.iter().find(|(_, count)| i128::from(*count) == difference)?;
-        Some(format!("this is just what `{}` on line {} has: was it left out?", layer.name, layer.line))
+        Some(format!(
+            "this is just what `{}` on line {} has: was it left out?",
+            layer.name, layer.line
+        ))
     }
 }
 
 /// `conv1 on line 5: 156`, one row a layer.
 fn table(rows: &[(&LayerInfo, u64)], total: i128) -> Vec<String> {
     let shown = if rows.len() <= ROWS { rows.len() } else { ROWS - 1 };
-    let name_width = rows.iter().take(shown).map(|(layer, _)| layer.name.len()).max().unwrap_or(0).max("in all".len());
+    let name_width = rows
+        .iter()
+        .take(shown)
+        .map(|(layer, _)| layer.name.len())
+        .max()
+        .unwrap_or(0)
+        .max("in all".len());
     let width = grouped(total).len();
     let row = |name: &str, count: i128| format!("{name:name_width$}  {:>width$}", grouped(count));
-    let mut lines: Vec<String> =
-        rows.iter().take(shown).map(|(layer, count)| row(&layer.name, i128::from(*count))).collect();
+    let mut lines: Vec<String> = rows
+        .iter()
+        .take(shown)
+        .map(|(layer, count)| row(&layer.name, i128::from(*count)))
+        .collect();
     if shown < rows.len() {
         let rest: i128 = rows[shown..].iter().map(|(_, count)| i128::from(*count)).sum();
         lines.push(row("others", rest));

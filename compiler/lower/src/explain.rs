@@ -15,19 +15,23 @@ pub(crate) fn shape_error(site: &Site<'_>, error: &ShapeError) -> Failed {
     match error {
         ShapeError::Window { axis, padding, .. } => small_input(site, *axis, *padding).into(),
         ShapeError::PaddingTooWide { axis, padding, window } => wide_padding(site, *axis, *padding, *window).into(),
-        ShapeError::DilationTooWide { axis, extent, dilation } => {
-            wide_dilation(site, *axis, *extent, *dilation).into()
-        }
+        ShapeError::DilationTooWide { axis, extent, dilation } => wide_dilation(site, *axis, *extent, *dilation).into(),
         ShapeError::Rank { expected, .. } => wrong_rank(site, expected).into(),
         ShapeError::Slice { start, end, extent } => slice(site, *start, *end, *extent).into(),
         ShapeError::ElementCount { from, to } => Failed::from(element_count(site, *from, to)).guess(to.clone()),
-        ShapeError::TooLarge { shape, limit } => too_large(site, shape, *limit).into(),
-        ShapeError::Groups { which, channels, groups } => groups_message(site, which, *channels, *groups).into(),
+        ShapeError::TooLarge { shape, limit } => too_large(site, "a value", shape, *limit).into(),
+        ShapeError::Groups {
+            which,
+            channels,
+            groups,
+        } => groups_message(site, which, *channels, *groups).into(),
         ShapeError::Mismatch { .. } => shapes_differ(site).into(),
         ShapeError::Axis { axis, .. } => self::axis(site, *axis, &site.shape(0)).into(),
         ShapeError::Range { attribute, expected } => {
             let message = format!("`{attribute}` of `{}` must be {expected}", site.layer.name);
-            Diagnostic::error(codes::OUT_OF_RANGE, message).at(site.bound.span(attribute), "out of range").into()
+            Diagnostic::error(codes::OUT_OF_RANGE, message)
+                .at(site.bound.span(attribute), "out of range")
+                .into()
         }
         ShapeError::InputCount { .. }
         | ShapeError::DType { .. }
@@ -35,7 +39,10 @@ pub(crate) fn shape_error(site: &Site<'_>, error: &ShapeError) -> Failed {
         | ShapeError::AxisCount { .. }
         | ShapeError::Zero { .. }
         | ShapeError::Empty { .. } => {
-            panic!("`{}` was expanded to what its operator does not take: {error}", site.layer.name)
+            panic!(
+                "`{}` was expanded to what its operator does not take: {error}",
+                site.layer.name
+            )
         }
     }
 }
@@ -48,9 +55,19 @@ fn space_text(extents: &[usize]) -> String {
     }
 }
 
+fn needs_text(extents: &[usize]) -> String {
+    match extents {
+        [length] => format!("needs a length of at least {length}"),
+        extents => format!("needs at least {}", Shape::from(extents)),
+    }
+}
+
 /// A window larger than what it slides over.
 fn small_input(site: &Site<'_>, axis: usize, padding: usize) -> Diagnostic {
-    let window = site.window.clone().expect("only windows meet an input that is too small");
+    let window = site
+        .window
+        .clone()
+        .expect("only windows meet an input that is too small");
     let shape = site.shape(0);
     let space = Part::Space.of(&shape);
     let extents = space.extents();
@@ -60,28 +77,46 @@ fn small_input(site: &Site<'_>, axis: usize, padding: usize) -> Diagnostic {
         reach => format!("{} window", Shape::from(reach)),
     };
     let is_dilated = (0..extents.len()).any(|axis| window.extent(axis) != window.kernel[axis]);
-    let kernel = if is_dilated { kernel } else { kernel.replace("window", "kernel") };
+    let kernel = if is_dilated {
+        kernel
+    } else {
+        kernel.replace("window", "kernel")
+    };
     let padded = if padding > 0 { " even with its padding" } else { "" };
-    let message = format!("`{}` sees {}, smaller than its {kernel}{padded}", site.name, space_text(extents));
+    let message = format!(
+        "`{}` sees {}, smaller than its {kernel}{padded}",
+        site.name,
+        space_text(extents)
+    );
     let mut diagnostic = Diagnostic::error(codes::SMALL_INPUT, message)
-        .at(site.span, format!("needs at least {}", space_text(&needed(&window, extents))))
+        .at(site.span, needs_text(&needed(&window, extents)))
         .note(site.why(0, Part::Space));
     let (extent, kernel, dilation) = (extents[axis], window.kernel[axis], window.dilation[axis]);
     if is_dilated {
-        diagnostic = diagnostic
-            .note(format!("a kernel of {kernel} with dilation {dilation} spans {dilation}·({kernel} − 1) + 1 = {}", reach[axis]));
+        diagnostic = diagnostic.note(format!(
+            "a kernel of {kernel} with dilation {dilation} spans {dilation}·({kernel} − 1) + 1 = {}",
+            reach[axis]
+        ));
     }
     if padding > 0 {
         let sum = padding_text(&window, axis);
-        diagnostic =
-            diagnostic.note(format!("{extent}{sum} = {} is less than {}", extent + padding, window.extent(axis)));
+        diagnostic = diagnostic.note(format!(
+            "{extent}{sum} = {} is less than {}",
+            extent + padding,
+            window.extent(axis)
+        ));
     }
     diagnostic.hint(way_out(site, &window, extents))
 }
 
 /// The smallest input that the window takes, with its padding.
 fn needed(window: &Window, extents: &[usize]) -> Vec<usize> {
-    let along = |axis: usize| window.extent(axis).saturating_sub(window.pad_before[axis] + window.pad_after[axis]).max(1);
+    let along = |axis: usize| {
+        window
+            .extent(axis)
+            .saturating_sub(window.pad_before[axis] + window.pad_after[axis])
+            .max(1)
+    };
     (0..extents.len()).map(along).collect()
 }
 
@@ -90,13 +125,23 @@ fn way_out(site: &Site<'_>, window: &Window, extents: &[usize]) -> String {
     let pads: Vec<usize> = extents
         .iter()
         .enumerate()
-        .map(|(axis, &extent)| window.extent(axis).saturating_sub(extent).div_ceil(2).max(window.pad_before[axis]))
+        .map(|(axis, &extent)| {
+            window
+                .extent(axis)
+                .saturating_sub(extent)
+                .div_ceil(2)
+                .max(window.pad_before[axis])
+        })
         .collect();
     let pad = match pads.as_slice() {
         [first, rest @ ..] if rest.iter().all(|pad| pad == first) => first.to_string(),
         pads => format!("[{}]", pads.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
     };
-    let verb = if site.bound.is_given("pad") { "raise it to" } else { "add" };
+    let verb = if site.bound.is_given("pad") {
+        "raise it to"
+    } else {
+        "add"
+    };
     let culprit = site.trace.culprit(site.inputs[0].0.step, Part::Space);
     let line = place(site.sources, culprit.span, site.span);
     let kernel = culprit.text.split(['(', ' ']).next().unwrap_or_default();
@@ -114,35 +159,53 @@ fn way_out(site: &Site<'_>, window: &Window, extents: &[usize]) -> String {
 fn wide_padding(site: &Site<'_>, axis: usize, padding: usize, window: usize) -> Diagnostic {
     let span = site.bound.span("pad");
     let largest = window - 1;
-    Diagnostic::error(codes::WIDE_PADDING, format!("`{}` is padded by {padding}, as wide as its window", site.name))
-        .at(span, format!("at most {largest} here"))
-        .note(format!("a window of {window}{} would see nothing but padding", axis_text(site, axis)))
-        .hint(if largest == 0 {
-            "leave `pad` out: a window of one position needs none".to_owned()
-        } else {
-            "write `pad = same` to keep the size".to_owned()
-        })
+    Diagnostic::error(
+        codes::WIDE_PADDING,
+        format!("`{}` is padded by {padding}, as wide as its window", site.name),
+    )
+    .at(span, format!("at most {largest} here"))
+    .note(format!(
+        "a window of {window}{} would see nothing but padding",
+        axis_text(site, axis)
+    ))
+    .hint(if largest == 0 {
+        "leave `pad` out: a window of one position needs none".to_owned()
+    } else {
+        format!("write `pad = {largest}` or less, or `pad = same`")
+    })
 }
 
 /// ` along axis 1`, where there is more than one.
 fn axis_text(site: &Site<'_>, axis: usize) -> String {
-    if site.shape(0).rank() > 2 { format!(" along {}", ["the height", "the width"][axis.min(1)]) } else { String::new() }
+    if site.shape(0).rank() > 2 {
+        format!(" along {}", ["the height", "the width"][axis.min(1)])
+    } else {
+        String::new()
+    }
 }
 
 fn wide_dilation(site: &Site<'_>, axis: usize, extent: usize, dilation: usize) -> Diagnostic {
-    Diagnostic::error(codes::WIDE_DILATION, format!("`{}` can step over its whole input", site.name))
-        .at(site.bound.span("dilation"), format!("dilation {dilation} over {extent} positions{}", axis_text(site, axis)))
-        .note(site.why(0, Part::Space))
-        .hint(format!("take a dilation of at most {extent}, or no padding"))
+    Diagnostic::error(
+        codes::WIDE_DILATION,
+        format!("`{}` can step over its whole input", site.name),
+    )
+    .at(
+        site.bound.span("dilation"),
+        format!("dilation {dilation} over {extent} positions{}", axis_text(site, axis)),
+    )
+    .note(site.why(0, Part::Space))
+    .hint(format!("take a dilation of at most {extent}, or no padding"))
 }
 
 /// A value with another number of axes than the layer takes.
 pub(crate) fn wrong_rank(site: &Site<'_>, expected: &str) -> Diagnostic {
     let shape = site.shape(0);
-    let diagnostic =
-        Diagnostic::error(codes::WRONG_RANK, format!("`{}` takes {expected}, found {shape}", site.name))
-            .at(site.span, format!("sees {shape}"))
-            .note(site.why(0, Part::Whole));
+    let diagnostic = Diagnostic::error(
+        codes::WRONG_RANK,
+        format!("`{}` takes {expected}, found {shape}", site.name),
+    )
+    .at(site.span, format!("sees {shape}"))
+    .note(site.why(0, Part::Whole));
     let culprit = site.trace.culprit(site.inputs[0].0.step, Part::Whole);
     let line = place(site.sources, culprit.span, site.span);
     match (shape.rank(), culprit.from) {
@@ -178,7 +241,17 @@ fn plural(count: usize, noun: &str) -> String {
 pub(crate) fn axis(site: &Site<'_>, axis: usize, shape: &Shape) -> Diagnostic {
     let rank = shape.rank();
     Diagnostic::error(codes::AXIS, format!("`{}` has no axis {axis}", site.name))
-        .at(site.bound.span("axis"), format!("{shape} has {}", if rank == 1 { "one axis".to_owned() } else { format!("{rank} axes") }))
+        .at(
+            site.bound.span("axis"),
+            format!(
+                "{shape} has {}",
+                if rank == 1 {
+                    "one axis".to_owned()
+                } else {
+                    format!("{rank} axes")
+                }
+            ),
+        )
         .note(site.why(0, Part::Whole))
         .hint(match rank {
             1 => "the only axis is 0".to_owned(),
@@ -188,33 +261,59 @@ pub(crate) fn axis(site: &Site<'_>, axis: usize, shape: &Shape) -> Diagnostic {
 
 fn slice(site: &Site<'_>, start: usize, end: usize, extent: usize) -> Diagnostic {
     let (what, span) = match (start < end, end <= extent) {
-        (false, _) => (format!("`{}` takes nothing: {start} is not before {end}", site.name), site.bound.span("end")),
-        (true, _) => (format!("`{}` reaches past the end: {end} of {extent}", site.name), site.bound.span("end")),
+        (false, _) => (
+            format!("`{}` takes nothing: {start} is not before {end}", site.name),
+            site.bound.span("end"),
+        ),
+        (true, _) => (
+            format!("`{}` reaches past the end: {end} of {extent}", site.name),
+            site.bound.span("end"),
+        ),
     };
     let axis = site.bound.integer("axis");
     let part = if axis == 0 { Part::Channels } else { Part::Whole };
     Diagnostic::error(codes::SLICE, what)
-        .at(span, format!("axis {axis} has {extent} positions, 0 to {}", extent.saturating_sub(1)))
+        .at(
+            span,
+            format!("axis {axis} has {extent} positions, 0 to {}", extent.saturating_sub(1)),
+        )
         .note(site.why(0, part))
-        .hint(format!("`slice(start, end)` takes start, start + 1, … end − 1; write an end of at most {extent} above the start"))
+        .hint(format!(
+            "`slice(start, end)` takes start, start + 1, … end − 1; write an end of at most {extent} above the start"
+        ))
 }
 
 fn element_count(site: &Site<'_>, from: usize, to: &Shape) -> Diagnostic {
     let shape = site.shape(0);
-    let product = |shape: &Shape| shape.extents().iter().map(usize::to_string).collect::<Vec<_>>().join("·");
+    let product = |shape: &Shape| {
+        shape
+            .extents()
+            .iter()
+            .map(usize::to_string)
+            .collect::<Vec<_>>()
+            .join("·")
+    };
     let count = |shape: &Shape| match shape.rank() {
         1 => grouped(shape.element_count() as i128),
         _ => format!("{} = {}", product(shape), grouped(shape.element_count() as i128)),
     };
     let diagnostic = Diagnostic::error(
         codes::ELEMENT_COUNT,
-        format!("`{}` cannot make {to} of {shape}: {} elements for {}", site.name, grouped(from as i128), grouped(to.element_count() as i128)),
+        format!(
+            "`{}` cannot make {to} of {shape}: {} elements for {}",
+            site.name,
+            grouped(from as i128),
+            grouped(to.element_count() as i128)
+        ),
     )
     .at(site.span, format!("{} elements needed", count(to)))
     .note(format!("{}, {} elements", site.why(0, Part::Whole), count(&shape)));
     // Most often one number is off: say which would fit.
     let extents = to.extents();
-    let rest: usize = extents.iter().skip(1).fold(1, |product, &extent| product.saturating_mul(extent));
+    let rest: usize = extents
+        .iter()
+        .skip(1)
+        .fold(1, |product, &extent| product.saturating_mul(extent));
     if rest > 0 && from.is_multiple_of(rest) && extents.len() > 1 {
         let mut fitting = extents.to_vec();
         fitting[0] = from / rest;
@@ -224,29 +323,53 @@ fn element_count(site: &Site<'_>, from: usize, to: &Shape) -> Diagnostic {
     diagnostic.hint("the numbers of `reshape` must multiply to the number of elements there are")
 }
 
-fn too_large(site: &Site<'_>, shape: &Shape, limit: usize) -> Diagnostic {
+/// `what` is `a value` or `the weight`.
+pub(crate) fn too_large(site: &Site<'_>, what: &str, shape: &Shape, limit: usize) -> Diagnostic {
     let count = match shape.element_count() {
         usize::MAX => "more than 2⁶⁴".to_owned(),
         count => grouped(count as i128),
     };
-    Diagnostic::error(codes::TOO_MANY_ELEMENTS, format!("a value of `{}` would have {count} elements", site.name))
-        .at(site.span, format!("{shape} is too large"))
-        .note(format!("one value, and one weight, has at most {} elements", grouped(limit as i128)))
-        .note(site.why(0, Part::Whole))
-        .hint("lower the number of channels or units, or shrink the input first with a stride or a pooling")
+    Diagnostic::error(
+        codes::TOO_MANY_ELEMENTS,
+        format!("{what} of `{}` would have {count} elements", site.name),
+    )
+    .at(site.span, format!("{shape} is too large"))
+    .note(format!(
+        "one value, and one weight, has at most {} elements",
+        grouped(limit as i128)
+    ))
+    .note(site.why(0, Part::Whole))
+    .hint("lower the number of channels or units, or shrink the input first with a stride or a pooling")
 }
 
 /// Channels that cannot be split evenly.
 pub(crate) fn groups_message(site: &Site<'_>, which: &str, channels: usize, groups: usize) -> Diagnostic {
     let divisors = divisors_near(channels, groups);
     let list: Vec<String> = divisors.iter().map(usize::to_string).collect();
-    let diagnostic =
-        Diagnostic::error(codes::GROUPS, format!("`{}` cannot split {channels} {which} channels into {groups} groups", site.name))
-            .at(site.bound.span("groups"), format!("{channels} = {}·{groups} + {}", channels / groups, channels % groups));
-    let diagnostic = if which == "input" { diagnostic.note(site.why(0, Part::Channels)) } else { diagnostic };
+    let diagnostic = Diagnostic::error(
+        codes::GROUPS,
+        format!(
+            "`{}` cannot split {channels} {which} {} into {groups} groups",
+            site.name,
+            if channels == 1 { "channel" } else { "channels" }
+        ),
+    )
+    .at(
+        site.bound.span("groups"),
+        format!("{channels} = {}·{groups} + {}", channels / groups, channels % groups),
+    );
+    let diagnostic = if which == "input" {
+        diagnostic.note(site.why(0, Part::Channels))
+    } else {
+        diagnostic
+    };
     let next = channels.div_ceil(groups).saturating_mul(groups);
     diagnostic.hint(match which {
-        "output" => format!("{channels} channels split into {} groups; or make it {next} channels", or_list(&list)),
+        _ if channels == 1 => "one channel cannot be split: leave `groups` out".to_owned(),
+        "output" => format!(
+            "{channels} channels split into {} groups; or make it {next} channels",
+            or_list(&list)
+        ),
         _ => format!("{channels} channels split into {} groups", or_list(&list)),
     })
 }
@@ -273,26 +396,50 @@ fn divisors_near(number: usize, near: usize) -> Vec<usize> {
 /// Values of different shapes where they must agree.
 fn shapes_differ(site: &Site<'_>) -> Diagnostic {
     let first = site.shape(0);
-    let other = (1..site.inputs.len()).find(|&input| site.shape(input) != first).unwrap_or(0);
+    let other = (1..site.inputs.len())
+        .find(|&input| site.shape(input) != first)
+        .unwrap_or(0);
     let second = site.shape(other);
-    let verb = if site.layer.name == "multiply" { "multiplies" } else { "adds" };
-    let diagnostic = Diagnostic::error(codes::SHAPES_DIFFER, format!("`{}` {verb} {first} and {second}", site.name))
-        .at(site.span, "both must have one shape")
-        .note(site.why(0, part_that_differs(&first, &second)))
-        .note(site.why(other, part_that_differs(&first, &second)));
+    let verb = if site.layer.name == "multiply" {
+        "multiplies"
+    } else {
+        "adds"
+    };
+    let diagnostic = Diagnostic::error(
+        codes::SHAPES_DIFFER,
+        format!("`{}` {verb} {first} and {second}", site.name),
+    )
+    .at(site.span, "both must have one shape")
+    .note(site.why(0, part_that_differs(&first, &second)))
+    .note(site.why(other, part_that_differs(&first, &second)));
     diagnostic.hint(match (first.extents(), second.extents()) {
         ([a, space_a @ ..], [b, space_b @ ..]) if space_a == space_b && a != b => {
             format!("bring both to {a} channels: `|> conv({a}, 1)` on the one with {b}")
         }
         ([_, a @ ..], [_, b @ ..]) if a.len() == b.len() => {
-            let (large, small) = if a.iter().product::<usize>() >= b.iter().product::<usize>() { (a, b) } else { (b, a) };
+            let (large, small) = if a.iter().product::<usize>() >= b.iter().product::<usize>() {
+                (a, b)
+            } else {
+                (b, a)
+            };
             let ratios: Vec<usize> = large.iter().zip(small).map(|(l, s)| l.div_ceil(*s)).collect();
             let is_strided = large.iter().zip(small).all(|(l, s)| l.div_ceil(ratios[0]) == *s);
             if is_strided && ratios[0] > 1 {
-                format!("give the larger one the same stride: `|> conv({}, 1, stride = {})`", second[0].min(first[0]), ratios[0])
+                format!(
+                    "give the larger one the same stride: `|> conv({}, 1, stride = {})`",
+                    second[0].min(first[0]),
+                    ratios[0]
+                )
             } else {
                 "use `pad = same` in both branches, so that neither shrinks".to_owned()
             }
+        }
+        ([a, space @ ..], [b]) | ([b], [a, space @ ..]) if a == b && !space.is_empty() => {
+            let ones = vec!["1"; space.len()].join(", ");
+            let factor = space.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            format!(
+                "spread the one number of each channel over space: `|> reshape({a}, {ones}) |> upsample([{factor}])`"
+            )
         }
         _ => "bring both to one shape with `reshape` or `flatten`".to_owned(),
     })

@@ -58,8 +58,9 @@ pub(crate) struct Items<'a> {
 impl<'a> Items<'a> {
     /// Gathers the names of all files; what cannot stand beside each other is reported and left out.
     pub(crate) fn new(project: &'a Project, found: &mut Vec<Diagnostic>) -> Self {
-        let own: Vec<BTreeMap<&str, Visible<'_>>> =
-            (0..project.files.len()).map(|file| own_items(project, file, found)).collect();
+        let own: Vec<BTreeMap<&str, Visible<'_>>> = (0..project.files.len())
+            .map(|file| own_items(project, file, found))
+            .collect();
         let mut files = own.clone();
         for (file, visible) in files.iter_mut().enumerate() {
             for &(used, span) in &project.files[file].uses {
@@ -161,7 +162,13 @@ pub(crate) fn defined_twice(name: &ast::Name, first: Span, how: &str) -> Diagnos
 fn brought_twice(name: &str, known: Visible<'_>, other: Visible<'_>, file: usize, span: Span) -> Diagnostic {
     let diagnostic = Diagnostic::error(codes::DUPLICATE_NAME, format!("this file brings a second `{name}`"))
         .at(span, format!("brings {} `{name}`", other.item.kind()))
-        .also(other.item.name().span, "this one");
-    let what = if known.file == file { "and this file defines its own" } else { "and another file that is used brings this" };
-    diagnostic.also(known.item.name().span, what).hint("rename one of the two: a name stands for one thing")
+        .also(other.item.name().span, "defined here");
+    let what = if known.file == file {
+        "this file defines its own"
+    } else {
+        "another file that is used defines this one"
+    };
+    diagnostic
+        .also(known.item.name().span, what)
+        .hint("rename one of the two: a name stands for one thing")
 }

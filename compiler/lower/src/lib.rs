@@ -20,6 +20,11 @@
 //! # Ok::<(), netc_diagnostics::Diagnostics>(())
 //! ```
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a diagnostic is made once, on a path that ends the compilation"
+)]
+
 mod arithmetic;
 mod body;
 pub mod codes;
@@ -88,7 +93,9 @@ impl Lowered {
     /// Multiply-accumulates of all layers for one sample.
     #[must_use]
     pub fn macs(&self) -> u64 {
-        self.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.macs(&self.graph)))
+        self.layers
+            .iter()
+            .fold(0, |sum, layer| sum.saturating_add(layer.macs(&self.graph)))
     }
 }
 
@@ -111,5 +118,10 @@ pub fn lower(project: &Project, sources: &Sources, request: &Request) -> Result<
         return Err(found);
     }
     let warnings = found;
-    Ok(Lowered { graph: network.graph, layers: network.layers, train, warnings })
+    Ok(Lowered {
+        graph: network.graph,
+        layers: network.layers,
+        train,
+        warnings,
+    })
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use netc_diagnostics::{Diagnostic, Diagnostics, Sources, Span, did_you_mean, shorten};
+use netc_diagnostics::{Diagnostic, Diagnostics, Severity, Sources, Span, did_you_mean, shorten};
 use netc_runtime::recipe::Initialization;
 use netc_syntax::ast::{Expr, ExprKind, Pipeline};
 
@@ -16,7 +16,7 @@ use crate::network::Network;
 use crate::project::Project;
 use crate::scope::{Ground, Scope};
 use crate::signature::{Kind, unknown_word};
-use crate::value::Value;
+use crate::value::{Value, grouped};
 
 /// Deepest nesting of values, pipelines, repeats and blocks together.
 pub const DEPTH_LIMIT: usize = 256;
@@ -99,7 +99,9 @@ impl<'a> Lower<'a> {
         for file in used_first(project) {
             let mut scope = Scope::new(file, Ground::Numbers, String::new());
             for item in &project.files[file].tree.items {
-                let netc_syntax::ast::Item::Const(constant) = item else { continue };
+                let netc_syntax::ast::Item::Const(constant) = item else {
+                    continue;
+                };
                 let value = self.evaluate(&constant.value, &mut scope);
                 self.items.set_constant(file, &constant.name.text, value);
             }
@@ -132,22 +134,49 @@ impl<'a> Lower<'a> {
     }
 
     /// Everything reported, in the order of the sources.
-    pub(crate) fn into_found(mut self) -> (Network, Diagnostics) {
-        self.found.sort();
-        (self.network, self.found)
+    ///
+    /// After a mistake in names, what seems unused is most probably meant by it, and is not told.
+    pub(crate) fn into_found(self) -> (Network, Diagnostics) {
+        let is_unused = |code: &str| matches!(code, codes::UNUSED_VALUE | codes::UNUSED_NUMBER);
+        let is_name = |code: &str| code == codes::INPUT_TYPE || (code.starts_with("E02") && !is_unused(code));
+        let has_mistaken_name = self
+            .found
+            .iter()
+            .any(|each| each.severity == Severity::Error && is_name(each.code));
+        let mut found: Diagnostics = self
+            .found
+            .into_iter()
+            .filter(|each| !(has_mistaken_name && is_unused(each.code)))
+            .collect();
+        found.sort();
+        (self.network, found)
     }
 
     /// "Did you mean", while there are not too many messages to think about it.
-    pub(crate) fn suggestion<'s>(&mut self, name: &str, candidates: impl IntoIterator<Item = &'s str>) -> Option<String> {
+    pub(crate) fn suggestion<'s>(
+        &mut self,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'s str>,
+    ) -> Option<String> {
         self.suggestions += 1;
-        if self.suggestions > SUGGESTION_LIMIT { None } else { did_you_mean(name, candidates) }
+        if self.suggestions > SUGGESTION_LIMIT {
+            None
+        } else {
+            did_you_mean(name, candidates)
+        }
     }
 
     /// Counts one more layer, use of a block or round; false once there are too many.
     pub(crate) fn charge(&mut self, span: Span) -> bool {
         self.layers += 1;
         if self.layers > LAYER_LIMIT {
-            self.exhaust(span, format!("the network has more than {LAYER_LIMIT} layers, uses of blocks and rounds of `repeat`"));
+            self.exhaust(
+                span,
+                format!(
+                    "the network has more than {} layers, uses of blocks and rounds of `repeat`",
+                    grouped(LAYER_LIMIT as i64)
+                ),
+            );
         }
         !self.is_exhausted
     }
@@ -156,7 +185,11 @@ impl<'a> Lower<'a> {
         if !self.is_exhausted {
             self.is_exhausted = true;
             let hint = "networks of this size are not meant to be written out: lower a `repeat` count";
-            self.report(Diagnostic::error(codes::TOO_LARGE, message).at(span, "reached here").hint(hint));
+            self.report(
+                Diagnostic::error(codes::TOO_LARGE, message)
+                    .at(span, "reached here")
+                    .hint(hint),
+            );
         }
     }
 
@@ -164,14 +197,18 @@ impl<'a> Lower<'a> {
     pub(crate) fn evaluate(&mut self, expr: &Expr, scope: &mut Scope) -> Value {
         self.work += 1;
         if self.work > WORK_LIMIT {
-            self.exhaust(expr.span, format!("more than {WORK_LIMIT} values are worked out"));
+            self.exhaust(
+                expr.span,
+                format!("more than {} values are worked out", grouped(WORK_LIMIT as i64)),
+            );
         }
         if self.is_exhausted {
             return Value::Poison;
         }
         if self.depth == DEPTH_LIMIT {
             let message = format!("blocks, pipelines and values are nested more than {DEPTH_LIMIT} deep");
-            self.report(Diagnostic::error(codes::TOO_LARGE, message).at(expr.span, "one too deep"));
+            let diagnostic = Diagnostic::error(codes::TOO_LARGE, message).at(expr.span, "one too deep");
+            self.report(diagnostic.hint("name parts of it with `let`, or write blocks out where they are used"));
             return Value::Poison;
         }
         self.depth += 1;
@@ -187,9 +224,12 @@ impl<'a> Lower<'a> {
             ExprKind::Text(text) => Value::Text(text.clone()),
             ExprKind::Name(name) => self.name(name, expr.span, scope),
             ExprKind::In => self.flow(expr.span, scope),
-            ExprKind::List(items) => {
-                Value::List(items.iter().map(|item| (self.evaluate(item, scope), item.span)).collect())
-            }
+            ExprKind::List(items) => Value::List(
+                items
+                    .iter()
+                    .map(|item| (self.evaluate(item, scope), item.span))
+                    .collect(),
+            ),
             ExprKind::Negate(inner) => {
                 let value = self.evaluate(inner, scope);
                 self.or_report(arithmetic::negate(&value, inner.span))
@@ -220,13 +260,20 @@ impl<'a> Lower<'a> {
 
     fn no_network_here(&mut self, what: &str, span: Span, ground: Ground) -> Value {
         let (message, hint) = match ground {
-            Ground::Recipe => (format!("`{}` means nothing here", shorten(what, 40)), "this takes a number, a text or a word"),
+            Ground::Recipe => (
+                format!("`{}` means nothing here", shorten(what, 40)),
+                "this takes a number, a text or a word",
+            ),
             Ground::Numbers | Ground::Network => (
                 format!("`{}` belongs in the body of a net or block", shorten(what, 40)),
                 "constants, defaults and dimensions are made of numbers",
             ),
         };
-        self.report(Diagnostic::error(codes::WRONG_KIND, message).at(span, "not a number").hint(hint));
+        self.report(
+            Diagnostic::error(codes::WRONG_KIND, message)
+                .at(span, "not a number")
+                .hint(hint),
+        );
         Value::Poison
     }
 
@@ -241,7 +288,9 @@ impl<'a> Lower<'a> {
             Ground::Network => diagnostic
                 .at(span, "`in` is for blocks and `repeat`")
                 .hint("a net starts from its inputs: write the name of an `input`"),
-            Ground::Numbers | Ground::Recipe => diagnostic.at(span, "not inside a block or `repeat`"),
+            Ground::Numbers | Ground::Recipe => diagnostic
+                .at(span, "not inside a block or `repeat`")
+                .hint("constants, dimensions and recipes are made of numbers"),
         };
         self.report(diagnostic);
         Value::Poison
@@ -283,8 +332,8 @@ impl<'a> Lower<'a> {
     }
 
     fn not_a_value(&mut self, name: &str, what: &str, span: Span) -> Value {
-        let diagnostic =
-            Diagnostic::error(codes::WRONG_KIND, format!("`{name}` is {what}, not a value")).at(span, "a value is needed here");
+        let diagnostic = Diagnostic::error(codes::WRONG_KIND, format!("`{name}` is {what}, not a value"))
+            .at(span, "a value is needed here");
         self.report(match what {
             "a net" => diagnostic,
             _ => diagnostic.hint(format!("let something flow through it: `in |> {name}`")),
@@ -305,6 +354,9 @@ impl<'a> Lower<'a> {
         let diagnostic = Diagnostic::error(codes::UNKNOWN_NAME, message).at(span, "stands for nothing");
         self.report(match hint {
             Some(hint) => diagnostic.hint(hint),
+            None if scope.ground == Ground::Recipe => {
+                diagnostic.hint("a recipe is made of numbers, texts, and constants of the file")
+            }
             None => diagnostic.hint("values are named by `input`, `let`, `const` or a parameter"),
         });
     }
@@ -318,18 +370,33 @@ impl<'a> Lower<'a> {
     }
 
     /// The value of an argument of this kind. Words of the kind come before names that mean something else.
-    pub(crate) fn argument(&mut self, expr: &Expr, kind: &Kind, name: &str, scope: &mut Scope) -> Value {
-        if let (ExprKind::Name(word), [_, ..]) = (&expr.kind, kind.words()) {
+    /// `subject` is what messages name, `` `stride` ``, and `doc` what they say about it where they know no better.
+    pub(crate) fn argument(&mut self, expr: &Expr, kind: &Kind, subject: &str, doc: &str, scope: &mut Scope) -> Value {
+        let mut value = None;
+        if let ExprKind::Name(word) = &expr.kind {
             if kind.words().contains(&word.as_str()) {
                 return Value::Symbol(word.clone());
             }
             let is_known = scope.get(word).is_some() || self.items.get(scope.file, word).is_some();
-            if !is_known && !layers::words().any(|known| known == word) {
-                self.report(unknown_word(word, kind.words(), name, expr.span));
-                return Value::Poison;
+            match kind {
+                _ if is_known || layers::words().any(|known| known == word) => {}
+                Kind::Text => value = Some(Value::Symbol(word.clone())),
+                _ if !kind.words().is_empty() => {
+                    self.report(unknown_word(word, kind.words(), subject, expr.span));
+                    return Value::Poison;
+                }
+                _ => {}
             }
         }
-        let value = self.evaluate(expr, scope);
-        self.or_report(kind.accept(value, name, expr.span))
+        let value = value.unwrap_or_else(|| self.evaluate(expr, scope));
+        kind.accept(value, subject, expr.span).unwrap_or_else(|diagnostic| {
+            let is_told = diagnostic.hint.is_some() || doc.is_empty();
+            self.report(match subject.starts_with('`') {
+                _ if is_told => diagnostic,
+                true => diagnostic.note(format!("{subject}: {doc}")),
+                false => diagnostic.note(doc),
+            });
+            Value::Poison
+        })
     }
 }

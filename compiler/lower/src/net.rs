@@ -22,17 +22,28 @@ pub(crate) struct Selected<'a> {
 impl<'a> Lower<'a> {
     /// The net of this name; without a name the only one of the root file, or else the only one that it can see.
     pub(crate) fn select(&mut self, wanted: Option<&str>) -> Option<Selected<'a>> {
-        let visible: Vec<Selected<'a>> = self
+        let mut visible: Vec<Selected<'a>> = self
             .items
             .visible(0)
             .filter_map(|visible| match visible.item {
-                Item::Net(net) => Some(Selected { net, file: visible.file }),
+                Item::Net(net) => Some(Selected {
+                    net,
+                    file: visible.file,
+                }),
                 Item::Const(_) | Item::Block(_) => None,
             })
             .collect();
+        visible.sort_by_key(|selected| (selected.file, selected.net.span.start));
         let own: Vec<Selected<'a>> = visible.iter().filter(|selected| selected.file == 0).copied().collect();
-        let candidates = if own.is_empty() || wanted.is_some() { &visible } else { &own };
-        let names: Vec<&str> = candidates.iter().map(|selected| selected.net.name.text.as_str()).collect();
+        let candidates = if own.is_empty() || wanted.is_some() {
+            &visible
+        } else {
+            &own
+        };
+        let names: Vec<&str> = candidates
+            .iter()
+            .map(|selected| selected.net.name.text.as_str())
+            .collect();
         let root = Span::new(self.project.root(), 0, 0);
         let diagnostic = match (wanted, candidates.as_slice()) {
             (None, [only]) => return Some(*only),
@@ -40,7 +51,11 @@ impl<'a> Lower<'a> {
                 .at(root, "no `net` here")
                 .hint("describe one: `net name { input x: f32[1, 28, 28] … |> output y }`"),
             (None, [first, ..]) => {
-                let list = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                let list = names
+                    .iter()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 Diagnostic::error(codes::UNKNOWN_NET, "this file has several nets")
                     .at(first.net.name.span, "one of them")
                     .note(format!("there are {list}"))
@@ -113,10 +128,24 @@ impl<'a> Lower<'a> {
 
     /// A value for each parameter of the net that the request gives one for.
     fn net_arguments(&mut self, net: &ast::Net, request: &Request) -> Vec<Option<Value>> {
-        let names: Vec<&str> = net.parameters.iter().map(|parameter| parameter.name.text.as_str()).collect();
+        let names: Vec<&str> = net
+            .parameters
+            .iter()
+            .map(|parameter| parameter.name.text.as_str())
+            .collect();
         for name in request.arguments.keys().filter(|name| !names.contains(&name.as_str())) {
-            let diagnostic = Diagnostic::error(codes::NET_ARGUMENT, format!("`{}` has no argument `{name}`", net.name.text))
-                .at(net.name.span, if names.is_empty() { "takes no arguments" } else { "takes others" });
+            let diagnostic = Diagnostic::error(
+                codes::NET_ARGUMENT,
+                format!("`{}` has no argument `{name}`", net.name.text),
+            )
+            .at(
+                net.name.span,
+                if names.is_empty() {
+                    "takes no arguments"
+                } else {
+                    "takes others"
+                },
+            );
             self.report(match did_you_mean(name, names.iter().copied()) {
                 Some(hint) => diagnostic.hint(hint),
                 None => diagnostic.hint(format!("write `net {}({name} = …)` to give it one", net.name.text)),
@@ -128,9 +157,12 @@ impl<'a> Lower<'a> {
             if given.is_none() && parameter.default.is_none() {
                 let name = &parameter.name.text;
                 self.report(
-                    Diagnostic::error(codes::NET_ARGUMENT, format!("`{}` needs a value for `{name}`", net.name.text))
-                        .at(parameter.span, "has no default")
-                        .hint(format!("give one, `--arg {name}=10`, or a default here, `{name} = 10`")),
+                    Diagnostic::error(
+                        codes::NET_ARGUMENT,
+                        format!("`{}` needs a value for `{name}`", net.name.text),
+                    )
+                    .at(parameter.span, "has no default")
+                    .hint(format!("give one, `--arg {name}=10`, or a default here, `{name} = 10`")),
                 );
             }
             values.push(given.map(|number| Value::Integer(*number)));

@@ -56,12 +56,18 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn named(name: &str) -> Self {
-        Self { graph: Graph::new(name), ..Self::default() }
+        Self {
+            graph: Graph::new(name),
+            ..Self::default()
+        }
     }
 
     /// Where the input of this name is, if there is one.
     fn input_span(&self, name: &str) -> Option<Span> {
-        self.inputs.iter().find(|(known, _)| known == name).map(|(_, span)| *span)
+        self.inputs
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, span)| *span)
     }
 
     pub(crate) fn shape(&self, tensor: Tensor) -> &Shape {
@@ -79,8 +85,13 @@ impl<'a> Lower<'a> {
                 let text = quote(self.sources, stage.span);
                 self.report(
                     Diagnostic::error(codes::WRONG_KIND, message)
-                        .at(stage.span, format!("takes a value of the network, found {}", other.kind()))
-                        .hint(format!("a pipeline starts from an input, a value or `in`; arguments go in the brackets of `{text}`")),
+                        .at(
+                            stage.span,
+                            format!("takes a value of the network, found {}", other.kind()),
+                        )
+                        .hint(format!(
+                            "a pipeline starts from an input, a value or `in`; arguments go in the brackets of `{text}`"
+                        )),
                 );
                 Value::Poison
             }
@@ -108,10 +119,13 @@ impl<'a> Lower<'a> {
             );
         } else if let Some(first) = input {
             self.report(
-                Diagnostic::error(codes::OUTPUT_TWICE, format!("`{}` is an input and an output", name.text))
-                    .at(name.span, "the output")
-                    .also(first, "the input")
-                    .hint("give each its own name: programs that run the network tell them apart by it"),
+                Diagnostic::error(
+                    codes::OUTPUT_TWICE,
+                    format!("`{}` is an input and an output", name.text),
+                )
+                .at(name.span, "the output")
+                .also(first, "the input")
+                .hint("give each its own name: programs that run the network tell them apart by it"),
             );
         }
         self.network.outputs.push((name.text.clone(), name.span));
@@ -133,7 +147,11 @@ impl<'a> Lower<'a> {
         if !self.charge(span) {
             return Value::Poison;
         }
-        match self.items.get(scope.file, &name.text).map(|visible| (visible.item, visible.file)) {
+        match self
+            .items
+            .get(scope.file, &name.text)
+            .map(|visible| (visible.item, visible.file))
+        {
             Some((Item::Block(block), file)) => self.block(block, file, arguments, label, span, flow, scope),
             Some((Item::Net(net), _)) => {
                 self.report(
@@ -163,14 +181,21 @@ impl<'a> Lower<'a> {
             .collect();
         let hint = match layers::alias(&name.text) {
             Some(hint) => Some(hint),
-            None => self.suggestion(&name.text, blocks.into_iter().chain(layers::ALL.iter().map(|layer| layer.name))),
+            None => self.suggestion(
+                &name.text,
+                blocks.into_iter().chain(layers::ALL.iter().map(|layer| layer.name)),
+            ),
         };
         let is_value = scope.get(&name.text).is_some();
-        let diagnostic = Diagnostic::error(codes::UNKNOWN_LAYER, format!("there is no layer or block `{}`", name.text));
+        let diagnostic = Diagnostic::error(
+            codes::UNKNOWN_LAYER,
+            format!("there is no layer or block `{}`", name.text),
+        );
         self.report(match hint {
-            _ if is_value => diagnostic
-                .at(name.span, "a value, not a layer")
-                .hint(format!("`|>` passes the left side to a layer: join two values with `add(in, {0})` or `concat(in, {0})`", name.text)),
+            _ if is_value => diagnostic.at(name.span, "a value, not a layer").hint(format!(
+                "`|>` passes the left side to a layer: join two values with `add(in, {0})` or `concat(in, {0})`",
+                name.text
+            )),
             Some(hint) => diagnostic.at(name.span, "not a layer or block").hint(hint),
             None => diagnostic
                 .at(name.span, "not a layer or block")
@@ -200,10 +225,28 @@ impl<'a> Lower<'a> {
             let value = self.evaluate(&argument.value, scope);
             inputs.push((value, argument.span));
         }
+        if layer.takes == Takes::One && !matches!(inputs.first(), Some((Value::Tensor(_) | Value::Poison, _))) {
+            self.no_value(layer, inputs.first().map(|(value, _)| value), span);
+            return Value::Poison;
+        }
         let bound = self.bind(layer, &arguments[values..], span, scope);
-        let tensors = self.tensors(layer, &name, inputs, has_flow, span);
-        let (Some(bound), Some(tensors)) = (bound, tensors) else { return Value::Poison };
-        self.expand(layer, name, tensors, bound, span, scope)
+        let tensors = self.tensors(layer, &name, inputs, span);
+        let (Some(bound), Some(tensors)) = (bound, tensors) else {
+            return Value::Poison;
+        };
+        self.expand(layer, name, tensors, bound, span)
+    }
+
+    /// A layer that stands by itself, with something else than a value first in its brackets.
+    fn no_value(&mut self, layer: &Layer, first: Option<&Value>, span: Span) {
+        let diagnostic = Diagnostic::error(codes::MISSING_ARGUMENT, format!("nothing flows into `{}`", layer.name))
+            .at(span, "a value is missing");
+        let diagnostic = match first {
+            Some(other) => diagnostic.note(format!("the first in its brackets is {}", other.kind())),
+            None => diagnostic,
+        };
+        let text = quote(self.sources, span);
+        self.report(diagnostic.hint(format!("let a value flow in: `x |> {text}`")));
     }
 
     /// The values a layer takes; `None` if one is missing, of another kind or poison.
@@ -212,25 +255,16 @@ impl<'a> Lower<'a> {
         layer: &Layer,
         name: &str,
         inputs: Vec<(Value, Span)>,
-        has_flow: bool,
         span: Span,
     ) -> Option<Vec<(Tensor, Span)>> {
-        let needed = match layer.takes {
-            Takes::One => 1,
-            Takes::Several => 2,
-        };
-        if inputs.len() < needed {
-            let (message, hint) = match (layer.takes, has_flow) {
-                (Takes::One, _) => (
-                    format!("`{}` has no value to work on", layer.name),
-                    format!("let one flow in, `in |> {0}`, or write it first in the brackets, `{0}(in)`", layer.name),
-                ),
-                (Takes::Several, _) => (
-                    format!("`{}` needs at least two values, found {}", layer.name, inputs.len()),
-                    format!("write `{}(a, b)`, or `a |> {}(b)`", layer.name, layer.name),
-                ),
-            };
-            self.report(Diagnostic::error(codes::MISSING_ARGUMENT, message).at(span, "a value is missing").hint(hint));
+        if layer.takes == Takes::Several && inputs.len() < 2 {
+            let message = format!("`{}` needs at least two values, found {}", layer.name, inputs.len());
+            let hint = format!("write `{0}(a, b)`, or `a |> {0}(b)`", layer.name);
+            self.report(
+                Diagnostic::error(codes::MISSING_ARGUMENT, message)
+                    .at(span, "a value is missing")
+                    .hint(hint),
+            );
             return None;
         }
         let mut tensors = Vec::with_capacity(inputs.len());
@@ -242,8 +276,12 @@ impl<'a> Lower<'a> {
                 other => {
                     is_complete = false;
                     let message = format!("`{name}` takes values of the network, found {}", other.kind());
-                    let diagnostic = Diagnostic::error(codes::WRONG_KIND, message).at(place, format!("this is {other}"));
-                    let keyword = layer.arguments.first().filter(|_| layer.takes == Takes::Several && other.is_number());
+                    let diagnostic =
+                        Diagnostic::error(codes::WRONG_KIND, message).at(place, format!("this is {other}"));
+                    let keyword = layer
+                        .arguments
+                        .first()
+                        .filter(|_| layer.takes == Takes::Several && other.is_number());
                     self.report(match keyword {
                         Some(argument) => diagnostic.hint(format!("write `{} = {other}`", argument.name)),
                         None => diagnostic.hint("a value is an input, a `let`, `in` or a call"),
@@ -278,7 +316,8 @@ impl<'a> Lower<'a> {
         let mut is_complete = true;
         for ((index, argument), expressions) in table.iter().enumerate().zip(assigned) {
             for expr in expressions {
-                let value = self.argument(expr, &argument.kind, argument.name, scope);
+                let subject = format!("`{}`", argument.name);
+                let value = self.argument(expr, &argument.kind, &subject, argument.doc, scope);
                 is_complete &= !value.has_poison();
                 bound.give(index, value, expr.span);
             }
@@ -293,7 +332,6 @@ impl<'a> Lower<'a> {
         inputs: Vec<(Tensor, Span)>,
         bound: Bound,
         span: Span,
-        scope: &Scope,
     ) -> Value {
         let first = inputs[0].0;
         let before = self.network.shape(first).clone();
@@ -312,28 +350,61 @@ impl<'a> Lower<'a> {
             window: None,
         };
         let result = (layer.expand)(&mut site);
-        let Site { nodes, parameters, window, .. } = site;
+        let Site {
+            nodes,
+            parameters,
+            window,
+            ..
+        } = site;
         let text = quote(self.sources, span);
-        let mut step = Step { text, span, from: Some(first.step), before, after: Shape::scalar(), window };
+        let shown = name.clone();
+        let mut step = Step {
+            text,
+            name: shown,
+            span,
+            from: Some(first.step),
+            before,
+            after: Shape::scalar(),
+            window,
+        };
         let output = match result {
             Ok(output) => output,
             Err(Failed { diagnostic, guess }) => {
                 self.report(*diagnostic);
-                let Some(stand_in) = guess.and_then(|shape| self.stand_in(&name, shape)) else { return Value::Poison };
+                let Some(stand_in) = guess.and_then(|shape| self.stand_in(&name, shape)) else {
+                    return Value::Poison;
+                };
                 stand_in
             }
         };
-        let _ = scope;
         step.after = self.network.graph.ty(output).shape.clone();
         let step = self.network.trace.push(step);
         let line = self.sources.line_of(span).unwrap_or(0);
-        self.network.layers.push(LayerInfo { name, kind: layer.name, span, line, nodes, output, parameters });
+        self.network.layers.push(LayerInfo {
+            name,
+            kind: layer.name,
+            span,
+            line,
+            nodes,
+            output,
+            parameters,
+        });
         Value::Tensor(Tensor { node: output, step })
     }
 
     /// A node of a shape that a failed layer would have had. The graph is not handed out after an error.
     fn stand_in(&mut self, name: &str, shape: Shape) -> Option<NodeId> {
-        self.network.graph.add(name, Input { ty: Type::batched(DType::F32, shape) }, &[], None).ok()
+        self.network
+            .graph
+            .add(
+                name,
+                Input {
+                    ty: Type::batched(DType::F32, shape),
+                },
+                &[],
+                None,
+            )
+            .ok()
     }
 
     /// The name of the next layer or use of a block of this kind.

@@ -64,9 +64,16 @@ impl FolderLoader {
     /// # Errors
     /// If the path names no file, or its folder cannot be opened.
     pub fn for_file(file: &Path) -> Result<(Self, String), LoadError> {
-        let name = file.file_name().and_then(|name| name.to_str()).ok_or(LoadError::Missing)?;
+        let name = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .ok_or(LoadError::Missing)?;
         let shown = file.parent().unwrap_or(Path::new("")).to_path_buf();
-        let folder = if shown.as_os_str().is_empty() { Path::new(".") } else { &shown };
+        let folder = if shown.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &shown
+        };
         let folder = folder.canonicalize().map_err(|error| unreadable(&error))?;
         Ok((Self { shown, folder }, name.to_owned()))
     }
@@ -74,7 +81,11 @@ impl FolderLoader {
 
 impl Loader for FolderLoader {
     fn read(&self, path: &str) -> Result<Vec<u8>, LoadError> {
-        let real = self.folder.join(path).canonicalize().map_err(|error| unreadable(&error))?;
+        let real = self
+            .folder
+            .join(path)
+            .canonicalize()
+            .map_err(|error| unreadable(&error))?;
         if !real.starts_with(&self.folder) {
             return Err(LoadError::Outside);
         }
@@ -83,8 +94,14 @@ impl Loader for FolderLoader {
         }
         let mut bytes = Vec::new();
         let file = File::open(&real).map_err(|error| unreadable(&error))?;
-        file.take(FILE_BYTES_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
-        if bytes.len() as u64 > FILE_BYTES_LIMIT { Err(LoadError::TooLarge) } else { Ok(bytes) }
+        file.take(FILE_BYTES_LIMIT + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| unreadable(&error))?;
+        if bytes.len() as u64 > FILE_BYTES_LIMIT {
+            Err(LoadError::TooLarge)
+        } else {
+            Ok(bytes)
+        }
     }
 
     fn shown(&self, path: &str) -> String {
@@ -123,7 +140,11 @@ impl MemoryLoader {
 impl Loader for MemoryLoader {
     fn read(&self, path: &str) -> Result<Vec<u8>, LoadError> {
         let bytes = self.files.get(path).ok_or(LoadError::Missing)?;
-        if bytes.len() as u64 > FILE_BYTES_LIMIT { Err(LoadError::TooLarge) } else { Ok(bytes.clone()) }
+        if bytes.len() as u64 > FILE_BYTES_LIMIT {
+            Err(LoadError::TooLarge)
+        } else {
+            Ok(bytes.clone())
+        }
     }
 }
 
@@ -150,7 +171,13 @@ impl Project {
     /// # Errors
     /// What cannot be read or parsed, and every senseless `use`.
     pub fn load(loader: &dyn Loader, root: &str, sources: &mut Sources) -> Result<Self, Diagnostics> {
-        let mut loading = Loading { loader, sources, files: Vec::new(), known: BTreeMap::new(), found: Diagnostics::new() };
+        let mut loading = Loading {
+            loader,
+            sources,
+            files: Vec::new(),
+            known: BTreeMap::new(),
+            found: Diagnostics::new(),
+        };
         loading.file(root, None);
         let mut next = 0;
         while next < loading.files.len() {
@@ -190,8 +217,11 @@ impl Project {
         let mut path = Vec::new();
         let (at, closing) = self.find_cycle(0, &mut state, &mut path)?;
         let start = path.iter().position(|&file| file == at).unwrap_or(0);
-        let names: Vec<String> =
-            path[start..].iter().chain([&at]).map(|&file| format!("`{}`", self.files[file].path)).collect();
+        let names: Vec<String> = path[start..]
+            .iter()
+            .chain([&at])
+            .map(|&file| format!("`{}`", self.files[file].path))
+            .collect();
         Some(
             Diagnostic::error(codes::USE_CYCLE, "files use each other in a circle")
                 .at(closing, "this closes the circle")
@@ -251,7 +281,8 @@ impl Loading<'_> {
     fn read(&mut self, path: &str, from: Option<Span>) -> Option<usize> {
         if self.files.len() == FILE_COUNT_LIMIT {
             let message = format!("the project has more than {FILE_COUNT_LIMIT} files");
-            self.found.push(Diagnostic::error(codes::FILE_LIMIT, message).at(from.unwrap_or_default(), "one too many"));
+            self.found
+                .push(Diagnostic::error(codes::FILE_LIMIT, message).at(from.unwrap_or_default(), "one too many"));
             return None;
         }
         let bytes = match self.loader.read(path) {
@@ -270,7 +301,9 @@ impl Loading<'_> {
                 let message = format!("`{shown}` is not UTF-8: byte {offset} begins no character");
                 let place = from.unwrap_or_default();
                 self.found.push(
-                    Diagnostic::error(codes::NOT_TEXT, message).at(place, "used here").hint("save the file as UTF-8 text"),
+                    Diagnostic::error(codes::NOT_TEXT, message)
+                        .at(place, "used here")
+                        .hint("save the file as UTF-8 text"),
                 );
                 return None;
             }
@@ -278,7 +311,12 @@ impl Loading<'_> {
         let id = self.sources.add(shown, text);
         match netc_syntax::parse(id, self.sources.text(id).unwrap_or_default()) {
             Ok(tree) => {
-                self.files.push(ProjectFile { id, path: path.to_owned(), tree, uses: Vec::new() });
+                self.files.push(ProjectFile {
+                    id,
+                    path: path.to_owned(),
+                    tree,
+                    uses: Vec::new(),
+                });
                 Some(self.files.len() - 1)
             }
             Err(found) => {
@@ -311,7 +349,9 @@ impl Loading<'_> {
                     continue;
                 }
             };
-            let Some(used) = self.file(&path, Some(item.path_span)) else { continue };
+            let Some(used) = self.file(&path, Some(item.path_span)) else {
+                continue;
+            };
             match self.files[user].uses.iter().find(|(known, _)| *known == used) {
                 Some((_, first)) => self.found.push(
                     Diagnostic::error(codes::REPEATED_USE, format!("`{}` is used twice", item.path))
@@ -370,7 +410,11 @@ fn resolve(from: &str, written: &str) -> Result<String, &'static str> {
             name => parts.push(name),
         }
     }
-    if parts.is_empty() { Err("a folder, not a file") } else { Ok(parts.join("/")) }
+    if parts.is_empty() {
+        Err("a folder, not a file")
+    } else {
+        Ok(parts.join("/"))
+    }
 }
 
 #[cfg(test)]
@@ -382,7 +426,16 @@ mod tests {
         assert_eq!(resolve("a.net", "b.net"), Ok("b.net".into()));
         assert_eq!(resolve("x/a.net", "./y//b.net"), Ok("x/y/b.net".into()));
         assert_eq!(resolve("x/a.net", "../b.net"), Ok("b.net".into()));
-        for escape in ["../b.net", "x/../../b.net", "/etc/passwd", "C:/b.net", "\\\\host\\b", "", ".", "x\0y"] {
+        for escape in [
+            "../b.net",
+            "x/../../b.net",
+            "/etc/passwd",
+            "C:/b.net",
+            "\\\\host\\b",
+            "",
+            ".",
+            "x\0y",
+        ] {
             assert!(resolve("a.net", escape).is_err(), "{escape}");
         }
     }
@@ -400,7 +453,10 @@ mod tests {
         let loader = loader.with("c.net", "use \"a.net\"\n");
         let found = Project::load(&loader, "a.net", &mut Sources::new()).unwrap_err();
         assert_eq!(found.len(), 1);
-        assert_eq!(found.iter().next().unwrap().notes, ["`a.net` uses `b.net` uses `c.net` uses `a.net`"]);
+        assert_eq!(
+            found.iter().next().unwrap().notes,
+            ["`a.net` uses `b.net` uses `c.net` uses `a.net`"]
+        );
     }
 
     #[test]

@@ -1,22 +1,22 @@
-//! The reference of layers and recipes, made from the tables: sections of `compiler/LANGUAGE.md`.
+//! The reference of layers and recipes, made from the tables: parts of `compiler/LANGUAGE.md`.
 //!
 //! A test compares the page with what is made here, and writes it anew under `UPDATE_REFERENCE=1`.
 
 use std::fmt::Write;
 
-use crate::expect::KEYS;
 use crate::layers::{self, Layer, Takes as Values};
 use crate::recipe::fields::{self, Choice, Field, Takes};
 use crate::signature::{Argument, Default};
 
-/// The section about layers, Markdown, starting with its heading.
+/// An entry for each layer, Markdown. Examples are stages that follow `x`, of shape `[4, 8, 8]`.
 #[must_use]
 pub fn layers() -> String {
     let mut text = String::from(
-        "## Layers\n\nEvery layer takes a value from the left of `|>`, or as the first thing in its brackets. One- and two-dimensional \
-         layers are the same: the input says which. `H'` is `⌊(H + padding − window)/stride⌋ + 1`, with \
-         `window = dilation·(kernel − 1) + 1`; `pad = same` makes it `⌈H/stride⌉`, and what does not split evenly is added at the \
-         end, as TensorFlow and ONNX's `SAME_UPPER` do.\n\nNumbers in brackets are what holds without the argument.\n",
+        "Every layer takes a value from the left of `|>`, or as the first thing in its brackets. One- and two-dimensional layers are\n\
+         the same: the input says which. What stands after `=` holds without the argument.\n\n\
+         A window over `H` positions gives `H' = ⌊(H + padding − window)/stride⌋ + 1`, with `window = dilation·(kernel − 1) + 1`.\n\
+         `pad = 1` adds one position on each side. `pad = same` adds what makes `H' = ⌈H/stride⌉`; what does not split evenly goes to\n\
+         the end, as with TensorFlow's and ONNX's `SAME_UPPER`, so that even kernels have a meaning too.\n",
     );
     layers::ALL.iter().for_each(|layer| layer_entry(&mut text, layer));
     text
@@ -27,10 +27,21 @@ fn layer_entry(text: &mut String, layer: &Layer) {
     if layer.takes == Values::Several {
         places.insert(0, "values…".to_owned());
     }
-    let call = if places.is_empty() { layer.name.to_owned() } else { format!("{}({})", layer.name, places.join(", ")) };
-    let _ = write!(text, "\n### `{call}`\n\n{}\n\n- Shapes: {}.\n", layer.doc, layer.shapes);
-    layer.arguments.iter().for_each(|argument| argument_line(text, argument, ""));
-    let _ = write!(text, "\n```netc-stage\nx |> {}\n```\n", layer.example);
+    let call = if places.is_empty() {
+        layer.name.to_owned()
+    } else {
+        format!("{}({})", layer.name, places.join(", "))
+    };
+    let _ = write!(
+        text,
+        "\n#### `{call}`\n\n{}\n\n- Shapes: {}.\n",
+        layer.doc, layer.shapes
+    );
+    layer
+        .arguments
+        .iter()
+        .for_each(|argument| argument_line(text, argument, ""));
+    let _ = write!(text, "\n```net,stage\nx |> {}\n```\n", layer.example);
 }
 
 /// `stride = 1`, or only the name if it must be given.
@@ -54,29 +65,28 @@ fn default_text(argument: &Argument) -> Option<String> {
 }
 
 fn argument_line(text: &mut String, argument: &Argument, indent: &str) {
-    let _ = writeln!(text, "{indent}- `{}`: {}; {}.", argument.name, argument.doc, argument.kind.describe());
+    let _ = writeln!(
+        text,
+        "{indent}- `{}`: {}; {}.",
+        argument.name,
+        argument.doc,
+        argument.kind.describe()
+    );
 }
 
-/// The section about recipes and expectations, Markdown, starting with its heading.
+/// An entry for each field of a `train` section, Markdown. Examples are fields.
 #[must_use]
 pub fn recipes() -> String {
     let mut text = String::from(
-        "## Recipes\n\n`train NET { … }` says how a net is trained. Fields stand on their own lines, in any order; only `data` must be \
-         there. On the command line, `--set epochs=3` replaces a field, and `--set optimizer.lr=0.1` an argument of one.\n",
+        "`train NET { … }` says how a net is trained; only `data` must be there. `--set epochs=3` replaces a field for one run, and\n\
+         `--set optimizer.lr=0.1` one argument of it.\n",
     );
     fields::ALL.iter().for_each(|field| field_entry(&mut text, field));
-    text.push_str(
-        "\n## Expectations\n\n`expect key = value` is checked when the net is compiled; under arguments from outside a failure is a \
-         warning.\n\n",
-    );
-    for (key, doc) in KEYS {
-        let _ = writeln!(text, "- `{key}`: {doc}.");
-    }
     text
 }
 
 fn field_entry(text: &mut String, field: &Field) {
-    let _ = write!(text, "\n### `{}`\n\n{}", field.name, field.doc);
+    let _ = write!(text, "\n#### `{}`\n\n{}", field.name, field.doc);
     match field.default {
         "" => text.push_str(" It must be given.\n\n"),
         default => {
@@ -89,17 +99,26 @@ fn field_entry(text: &mut String, field: &Field) {
         }
         Takes::One(choices) | Takes::List(choices) => choices.iter().for_each(|choice| choice_entry(text, choice)),
     }
-    let _ = write!(text, "\n```netc-field\n{} = {}\n```\n", field.name, field.example);
+    let _ = write!(text, "\n```net,field\n{} = {}\n```\n", field.name, field.example);
 }
 
 fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn choice_entry(text: &mut String, choice: &Choice) {
     let places: Vec<String> = choice.arguments.iter().map(short).collect();
-    let call = if places.is_empty() { choice.name.to_owned() } else { format!("{}({})", choice.name, places.join(", ")) };
+    let call = if places.is_empty() {
+        choice.name.to_owned()
+    } else {
+        format!("{}({})", choice.name, places.join(", "))
+    };
     let _ = writeln!(text, "- `{call}`: {}", choice.doc);
-    choice.arguments.iter().for_each(|argument| argument_line(text, argument, "  "));
+    choice
+        .arguments
+        .iter()
+        .for_each(|argument| argument_line(text, argument, "  "));
 }

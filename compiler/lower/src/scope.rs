@@ -96,7 +96,15 @@ impl Scope {
     }
 
     pub(crate) fn insert(&mut self, name: &str, value: Value, span: Span, what: What) {
-        self.names.insert(name.to_owned(), Binding { value, span, is_used: false, what });
+        self.names.insert(
+            name.to_owned(),
+            Binding {
+                value,
+                span,
+                is_used: false,
+                what,
+            },
+        );
     }
 
     pub(crate) fn remove(&mut self, name: &str) -> Option<Binding> {

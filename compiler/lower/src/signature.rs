@@ -48,11 +48,26 @@ pub(crate) struct Range {
     pub(crate) holds: fn(f64) -> bool,
 }
 
-pub(crate) const ANY: Range = Range { text: "any number", holds: |_| true };
-pub(crate) const ABOVE_ZERO: Range = Range { text: "above 0", holds: |v| v > 0.0 };
-pub(crate) const AT_LEAST_ZERO: Range = Range { text: "at least 0", holds: |v| v >= 0.0 };
-pub(crate) const SHARE: Range = Range { text: "at least 0 and below 1", holds: |v| (0.0..1.0).contains(&v) };
-pub(crate) const UNIT: Range = Range { text: "at least 0 and at most 1", holds: |v| (0.0..=1.0).contains(&v) };
+pub(crate) const ANY: Range = Range {
+    text: "any number",
+    holds: |_| true,
+};
+pub(crate) const ABOVE_ZERO: Range = Range {
+    text: "above 0",
+    holds: |v| v > 0.0,
+};
+pub(crate) const AT_LEAST_ZERO: Range = Range {
+    text: "at least 0",
+    holds: |v| v >= 0.0,
+};
+pub(crate) const SHARE: Range = Range {
+    text: "at least 0 and below 1",
+    holds: |v| (0.0..1.0).contains(&v),
+};
+pub(crate) const UNIT: Range = Range {
+    text: "at least 0 and at most 1",
+    holds: |v| (0.0..=1.0).contains(&v),
+};
 
 /// The words of switches.
 pub(crate) const YES_NO: Kind = Kind::Word(&["true", "false"]);
@@ -86,7 +101,13 @@ impl Kind {
 
     /// What it takes, for messages and the reference.
     pub(crate) fn describe(&self) -> String {
-        let list = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
+        let list = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| format!("`{word}`"))
+                .collect::<Vec<_>>()
+                .join(" or ")
+        };
         match self {
             Self::Integer(least) => format!("an integer from {least}"),
             Self::PerAxis(least) => format!("an integer from {least}, or a list of one for each axis"),
@@ -101,82 +122,93 @@ impl Kind {
         }
     }
 
-    /// Whether the value is one of these; reals are made of integers where a real is taken.
-    pub(crate) fn accept(&self, value: Value, name: &str, span: Span) -> Result<Value, Diagnostic> {
+    /// The value, if it is one of these; integers become reals where a real is taken. `subject` is what messages name: `` `stride` ``.
+    pub(crate) fn accept(&self, value: Value, subject: &str, span: Span) -> Result<Value, Diagnostic> {
         match (self, value) {
             (_, Value::Poison) => Ok(Value::Poison),
-            (Self::Integer(least), value) => self.integer(value, *least, name, span),
-            (Self::PerAxis(least), Value::List(items)) => self.integers(items, *least, name, span),
-            (Self::PerAxis(least), value) => self.integer(value, *least, name, span),
-            (Self::Padding, Value::List(items)) => self.integers(items, 0, name, span),
-            (Self::Padding, Value::Symbol(word)) => self.word(word, name, span),
-            (Self::Padding, value) => self.integer(value, 0, name, span),
-            (Self::Dimensions, value) => self.integer(value, 1, name, span),
-            (Self::Real(range), value) => self.real(value, range, name, span),
+            (Self::Integer(least), value) => self.integer(value, *least, subject, span),
+            (Self::PerAxis(least), Value::List(items)) => self.integers(items, *least, subject, span),
+            (Self::PerAxis(least), value) => self.integer(value, *least, subject, span),
+            (Self::Padding, Value::List(items)) => self.integers(items, 0, subject, span),
+            (Self::Padding, Value::Symbol(word)) => self.word(word, subject, span),
+            (Self::Padding, value) => self.integer(value, 0, subject, span),
+            (Self::Dimensions, value) => self.integer(value, 1, subject, span),
+            (Self::Real(range), value) => self.real(value, range, subject, span),
             (Self::Reals(range), Value::List(items)) => {
                 let items: Result<Vec<_>, _> = items
                     .into_iter()
-                    .map(|(item, place)| Ok((self.real(item, range, name, place)?, place)))
+                    .map(|(item, place)| Ok((self.real(item, range, subject, place)?, place)))
                     .collect();
                 Ok(Value::List(items?))
             }
-            (Self::Reals(range), value) => self.real(value, range, name, span),
-            (Self::Word(_), Value::Symbol(word)) => self.word(word, name, span),
+            (Self::Reals(range), value) => self.real(value, range, subject, span),
+            (Self::Word(_), Value::Symbol(word)) => self.word(word, subject, span),
             (Self::Text, Value::Text(text)) => Ok(Value::Text(text)),
-            (Self::Word(_) | Self::Text, value) => Err(self.wrong(&value, name, span)),
+            (Self::Word(_) | Self::Text, value) => Err(self.wrong(&value, subject, span)),
         }
     }
 
-    fn integers(&self, items: Vec<(Value, Span)>, least: i64, name: &str, span: Span) -> Result<Value, Diagnostic> {
+    fn integers(&self, items: Vec<(Value, Span)>, least: i64, subject: &str, span: Span) -> Result<Value, Diagnostic> {
         if items.is_empty() {
-            return Err(self.wrong(&Value::List(items), name, span));
+            return Err(self.wrong(&Value::List(items), subject, span));
         }
         let items: Result<Vec<_>, _> = items
             .into_iter()
-            .map(|(item, place)| Ok((self.integer(item, least, name, place)?, place)))
+            .map(|(item, place)| Ok((self.integer(item, least, subject, place)?, place)))
             .collect();
         Ok(Value::List(items?))
     }
 
-    fn integer(&self, value: Value, least: i64, name: &str, span: Span) -> Result<Value, Diagnostic> {
+    fn integer(&self, value: Value, least: i64, subject: &str, span: Span) -> Result<Value, Diagnostic> {
         match value {
             Value::Poison => Ok(Value::Poison),
             Value::Integer(number) if number < least => {
-                Err(out_of_range(&value, name, &format!("at least {least}"), span))
+                Err(out_of_range(&value, subject, &format!("at least {least}"), span))
             }
-            Value::Integer(number) if number > INTEGER_LIMIT => {
-                Err(out_of_range(&value, name, &format!("at most {}", grouped(INTEGER_LIMIT)), span))
-            }
+            Value::Integer(number) if number > INTEGER_LIMIT => Err(out_of_range(
+                &value,
+                subject,
+                &format!("at most {}", grouped(INTEGER_LIMIT)),
+                span,
+            )),
             Value::Integer(_) => Ok(value),
-            other => Err(self.wrong(&other, name, span)),
+            other => Err(self.wrong(&other, subject, span)),
         }
     }
 
-    fn real(&self, value: Value, range: &Range, name: &str, span: Span) -> Result<Value, Diagnostic> {
+    fn real(&self, value: Value, range: &Range, subject: &str, span: Span) -> Result<Value, Diagnostic> {
         match value.as_real() {
-            Some(number) if !(range.holds)(number) => Err(out_of_range(&value, name, range.text, span)),
+            Some(number) if !(range.holds)(number) => Err(out_of_range(&value, subject, range.text, span)),
             // Everything real becomes an f32 in the network.
             Some(number) if !(number as f32).is_finite() => {
-                Err(out_of_range(&value, name, "within the range of f32", span))
+                Err(out_of_range(&value, subject, "within the range of f32", span))
             }
             Some(number) => Ok(Value::Real(number)),
             None if value == Value::Poison => Ok(Value::Poison),
-            None => Err(self.wrong(&value, name, span)),
+            None => Err(self.wrong(&value, subject, span)),
         }
     }
 
-    fn word(&self, word: String, name: &str, span: Span) -> Result<Value, Diagnostic> {
+    fn word(&self, word: String, subject: &str, span: Span) -> Result<Value, Diagnostic> {
         if self.words().contains(&word.as_str()) {
             Ok(Value::Symbol(word))
         } else {
-            Err(unknown_word(&word, self.words(), name, span))
+            Err(unknown_word(&word, self.words(), subject, span))
         }
     }
 
-    fn wrong(&self, value: &Value, name: &str, span: Span) -> Diagnostic {
-        let diagnostic =
-            Diagnostic::error(codes::WRONG_KIND, format!("`{name}` takes {}, found {}", self.describe(), value.kind()))
-                .at(span, value.kind());
+    fn wrong(&self, value: &Value, subject: &str, span: Span) -> Diagnostic {
+        let diagnostic = Diagnostic::error(
+            codes::WRONG_KIND,
+            format!("{subject} takes {}, found {}", self.describe(), value.kind()),
+        )
+        .at(
+            span,
+            match value {
+                Value::Symbol(_) => format!("this is the word `{value}`"),
+                value => format!("this is {value}"),
+            },
+        );
         match (self, value) {
             (Self::Integer(_) | Self::PerAxis(_) | Self::Padding | Self::Dimensions, Value::Real(number))
                 if number.fract() == 0.0 && number.abs() < 1e9 =>
@@ -193,17 +225,18 @@ impl Kind {
 }
 
 /// An unknown word where one of `words` is taken.
-pub(crate) fn unknown_word(word: &str, words: &[&'static str], name: &str, span: Span) -> Diagnostic {
+pub(crate) fn unknown_word(word: &str, words: &[&'static str], subject: &str, span: Span) -> Diagnostic {
     let word = netc_diagnostics::shorten(word, 40);
-    let diagnostic = Diagnostic::error(codes::UNKNOWN_SYMBOL, format!("`{name}` cannot be `{word}`")).at(span, "unknown here");
+    let diagnostic =
+        Diagnostic::error(codes::UNKNOWN_SYMBOL, format!("{subject} cannot be `{word}`")).at(span, "unknown here");
     match netc_diagnostics::did_you_mean(&word, words.iter().copied()) {
         Some(hint) => diagnostic.hint(hint),
         None => diagnostic,
     }
 }
 
-fn out_of_range(value: &Value, name: &str, range: &str, span: Span) -> Diagnostic {
-    Diagnostic::error(codes::OUT_OF_RANGE, format!("`{name}` must be {range}, found {value}")).at(span, "out of range")
+fn out_of_range(value: &Value, subject: &str, range: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(codes::OUT_OF_RANGE, format!("{subject} must be {range}, found {value}")).at(span, "out of range")
 }
 
 /// A place for an argument, as far as matching a call needs to know it.
@@ -308,7 +341,9 @@ pub(crate) fn assign<'e>(
         }
     }
     // With an unknown name among the arguments, that one is most probably the missing one.
-    let is_misnamed = found.iter().any(|diagnostic| diagnostic.code == codes::UNKNOWN_ARGUMENT);
+    let is_misnamed = found
+        .iter()
+        .any(|diagnostic| diagnostic.code == codes::UNKNOWN_ARGUMENT);
     if !is_misnamed {
         for (place, expressions) in places.iter().zip(&assigned) {
             if place.is_required && expressions.is_empty() {
@@ -332,7 +367,11 @@ fn one_too_many(callee: &str, places: &[Place<'_>], span: Span) -> Diagnostic {
     };
     let diagnostic =
         Diagnostic::error(codes::EXTRA_ARGUMENT, format!("`{callee}` takes {takes}")).at(span, "one too many");
-    if places.is_empty() { diagnostic.hint("remove it") } else { diagnostic.hint(signature(callee, places)) }
+    if places.is_empty() {
+        diagnostic.hint("remove it")
+    } else {
+        diagnostic.hint(signature(callee, places))
+    }
 }
 
 fn unknown(callee: &str, places: &[Place<'_>], name: &ast::Name) -> Diagnostic {
@@ -340,7 +379,9 @@ fn unknown(callee: &str, places: &[Place<'_>], name: &ast::Name) -> Diagnostic {
     let diagnostic = Diagnostic::error(codes::UNKNOWN_ARGUMENT, format!("`{callee}` has no argument `{shown}`"))
         .at(name.span, "unknown argument");
     let names = || places.iter().map(|place| place.name);
-    let alias = ALIASES.iter().find(|(theirs, ours)| *theirs == name.text && names().any(|known| known == *ours));
+    let alias = ALIASES
+        .iter()
+        .find(|(theirs, ours)| *theirs == name.text && names().any(|known| known == *ours));
     match alias {
         Some((_, ours)) => diagnostic.suggest(Some(ours)),
         None if places.is_empty() => diagnostic.hint(format!("`{callee}` takes no arguments: remove it")),
@@ -359,6 +400,10 @@ fn missing(callee: &str, places: &[Place<'_>], place: &Place<'_>, call: Span) ->
     } else {
         diagnostic.note(format!("`{}`: {}", place.name, place.doc))
     };
-    let needed: Vec<&str> = places.iter().filter(|place| place.is_required).map(|place| place.name).collect();
+    let needed: Vec<&str> = places
+        .iter()
+        .filter(|place| place.is_required)
+        .map(|place| place.name)
+        .collect();
     diagnostic.hint(format!("write `{callee}({})`", needed.join(", ")))
 }

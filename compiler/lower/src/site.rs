@@ -3,7 +3,7 @@
 use netc_diagnostics::{Diagnostic, Sources, Span};
 use netc_graph::operators::parameter::{Parameter, Role};
 use netc_graph::operators::window::Window;
-use netc_graph::{Graph, NodeId, Operator};
+use netc_graph::{Graph, NodeId, Operator, ShapeError};
 use netc_runtime::recipe::Initialization;
 use netc_runtime::{Init, Shape};
 
@@ -23,14 +23,20 @@ pub(crate) struct Failed {
 
 impl From<Diagnostic> for Failed {
     fn from(diagnostic: Diagnostic) -> Self {
-        Self { diagnostic: Box::new(diagnostic), guess: None }
+        Self {
+            diagnostic: Box::new(diagnostic),
+            guess: None,
+        }
     }
 }
 
 impl Failed {
     /// With the shape that the layer was most probably meant to have.
     pub(crate) fn guess(self, shape: impl Into<Shape>) -> Self {
-        Self { guess: Some(shape.into()), ..self }
+        Self {
+            guess: Some(shape.into()),
+            ..self
+        }
     }
 }
 
@@ -45,7 +51,11 @@ pub(crate) struct Bound {
 
 impl Bound {
     pub(crate) fn new(table: &'static [Argument], call: Span) -> Self {
-        Self { table, given: vec![Vec::new(); table.len()], call }
+        Self {
+            table,
+            given: vec![Vec::new(); table.len()],
+            call,
+        }
     }
 
     pub(crate) fn give(&mut self, index: usize, value: Value, span: Span) {
@@ -68,7 +78,9 @@ impl Bound {
 
     /// Where it is written, or else the whole call.
     pub(crate) fn span(&self, name: &str) -> Span {
-        self.given[self.index(name)].first().map_or(self.call, |(_, span)| *span)
+        self.given[self.index(name)]
+            .first()
+            .map_or(self.call, |(_, span)| *span)
     }
 
     fn default(&self, name: &str) -> Default {
@@ -95,9 +107,10 @@ impl Bound {
         match self.value(name) {
             None => Vec::new(),
             Some(Value::Real(number)) => vec![*number as f32],
-            Some(Value::List(items)) => {
-                items.iter().map(|(item, _)| item.as_real().expect("lists of numbers are checked") as f32).collect()
-            }
+            Some(Value::List(items)) => items
+                .iter()
+                .map(|(item, _)| item.as_real().expect("lists of numbers are checked") as f32)
+                .collect(),
             other => panic!("`{name}` holds no numbers: {other:?}"),
         }
     }
@@ -223,11 +236,26 @@ impl Site<'_> {
     }
 
     /// Adds a parameter of this layer.
-    pub(crate) fn parameter(&mut self, key: &str, shape: impl Into<Shape>, role: Role, init: Init) -> Result<NodeId, Failed> {
-        let operator = Parameter { shape: shape.into(), role, init };
+    pub(crate) fn parameter(
+        &mut self,
+        key: &str,
+        shape: impl Into<Shape>,
+        role: Role,
+        init: Init,
+    ) -> Result<NodeId, Failed> {
+        let operator = Parameter {
+            shape: shape.into(),
+            role,
+            init,
+        };
         let name = format!("{}.{key}", self.name);
         let added = self.graph.add(name, operator, &[], Some(self.span));
-        let node = added.map_err(|error| explain::shape_error(self, &error))?;
+        let node = added.map_err(|error| match error {
+            ShapeError::TooLarge { shape, limit } => {
+                explain::too_large(self, &format!("the {key}"), &shape, limit).into()
+            }
+            other => explain::shape_error(self, &other),
+        })?;
         self.parameters.push(node);
         Ok(node)
     }
@@ -250,7 +278,11 @@ impl Site<'_> {
     pub(crate) fn axis(&self) -> Result<usize, Failed> {
         let axis = self.bound.integer("axis");
         let shape = self.shape(0);
-        if axis < shape.rank() { Ok(axis) } else { Err(explain::axis(self, axis, &shape).into()) }
+        if axis < shape.rank() {
+            Ok(axis)
+        } else {
+            Err(explain::axis(self, axis, &shape).into())
+        }
     }
 }
 
@@ -283,14 +315,24 @@ mod tests {
 
     #[test]
     fn same_keeps_the_extent_over_the_stride() {
-        for (extent, kernel, stride, dilation) in
-            [(28, 3, 1, 1), (28, 4, 1, 1), (7, 3, 2, 1), (8, 3, 2, 1), (5, 1, 3, 1), (9, 3, 1, 16), (1, 11, 4, 2)]
-        {
+        for (extent, kernel, stride, dilation) in [
+            (28, 3, 1, 1),
+            (28, 4, 1, 1),
+            (7, 3, 2, 1),
+            (8, 3, 2, 1),
+            (5, 1, 3, 1),
+            (9, 3, 1, 16),
+            (1, 11, 4, 2),
+        ] {
             let window = Window::new([kernel]).with_stride([stride]).with_dilation([dilation]);
             let (before, after) = same_padding(&window, &[extent]);
             assert!(after[0] - before[0] <= 1, "what does not split evenly goes to the end");
             let window = window.with_paddings(before, after);
-            assert_eq!(window.output_extents(&[extent]), Ok(vec![extent.div_ceil(stride)]), "{window:?}");
+            assert_eq!(
+                window.output_extents(&[extent]),
+                Ok(vec![extent.div_ceil(stride)]),
+                "{window:?}"
+            );
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::value::grouped;
 pub(crate) struct Step {
     /// As written, shortened: `avg_pool(2)`, `input image`.
     pub(crate) text: String,
+    /// Name of the layer or input.
+    pub(crate) name: String,
     pub(crate) span: Span,
     /// The step of the first value it took; none for an input.
     pub(crate) from: Option<usize>,
@@ -48,6 +50,7 @@ impl Part {
 
     fn show(self, shape: &Shape) -> String {
         match (self, self.of(shape).extents()) {
+            (Self::Channels, [1]) => "1 channel".to_owned(),
             (Self::Channels, [channels]) => format!("{} channels", grouped(*channels as i64)),
             (Self::Space, [length]) => format!("a length of {}", grouped(*length as i64)),
             (_, extents) => Shape::from(extents).to_string(),
@@ -82,19 +85,28 @@ impl Trace {
     /// ``3x3 is what `avg_pool(2)` on line 6 leaves of 6x6: (6 − 2)/2 + 1 = 3``.
     pub(crate) fn why(&self, index: usize, part: Part, sources: &Sources, near: Span) -> String {
         let step = self.culprit(index, part);
-        let what = part.show(&step.after);
-        let place = place(sources, step.span, near);
+        let verb = if part == Part::Channels && part.of(&step.after) != Shape::from([1]) {
+            "are"
+        } else {
+            "is"
+        };
+        let what = format!("{} {verb} what", part.show(&step.after));
+        let mut place = place(sources, step.span, near);
+        // In a block, or in an earlier round of a `repeat`, the line alone does not say which layer it was.
+        if step.name.contains('.') || step.span == near {
+            place = format!("{place} (`{}`)", step.name);
+        }
         if step.from.is_none() {
-            return format!("{what} is what `{}` {place} declares", step.text);
+            return format!("{what} `{}` {place} declares", step.text);
         }
         let before = part.show(&step.before);
         match (&step.window, part) {
             (Some(window), Part::Space) => {
                 let arithmetic = window_arithmetic(window, &step.before, &step.after);
-                format!("{what} is what `{}` {place} leaves of {before}: {arithmetic}", step.text)
+                format!("{what} `{}` {place} leaves of {before}: {arithmetic}", step.text)
             }
-            (_, Part::Channels) => format!("{what} is what `{}` {place} makes", step.text),
-            _ => format!("{what} is what `{}` {place} makes of {before}", step.text),
+            (_, Part::Channels) => format!("{what} `{}` {place} makes", step.text),
+            _ => format!("{what} `{}` {place} makes of {before}", step.text),
         }
     }
 }
@@ -168,9 +180,18 @@ mod tests {
         let text = |window: &Window, before: [usize; 3], after: [usize; 3]| {
             window_arithmetic(window, &Shape::from(before), &Shape::from(after))
         };
-        assert_eq!(text(&window, [3, 224, 224], [64, 55, 55]), "⌊(224 + 2·2 − 11)/4⌋ + 1 = 55");
-        assert_eq!(text(&window, [3, 223, 227], [64, 55, 56]), "(223 + 2·2 − 11)/4 + 1 = 55, (227 + 2·2 − 11)/4 + 1 = 56");
+        assert_eq!(
+            text(&window, [3, 224, 224], [64, 55, 55]),
+            "⌊(224 + 2·2 − 11)/4⌋ + 1 = 55"
+        );
+        assert_eq!(
+            text(&window, [3, 223, 227], [64, 55, 56]),
+            "(223 + 2·2 − 11)/4 + 1 = 55, (227 + 2·2 − 11)/4 + 1 = 56"
+        );
         let dilated = Window::new([3, 3]).with_dilation([4, 4]).with_paddings([0, 0], [1, 1]);
-        assert_eq!(text(&dilated, [1, 28, 28], [1, 21, 21]), "28 + 0 + 1 − (4·(3 − 1) + 1) + 1 = 21");
+        assert_eq!(
+            text(&dilated, [1, 28, 28], [1, 21, 21]),
+            "28 + 0 + 1 − (4·(3 − 1) + 1) + 1 = 21"
+        );
     }
 }

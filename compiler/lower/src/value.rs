@@ -106,14 +106,20 @@ mod tests {
 
     #[test]
     fn digits_are_grouped() {
-        let texts: Vec<String> = [0, 7, -4096, 61_706, -123_456_789].into_iter().map(|n: i64| grouped(n)).collect();
+        let texts: Vec<String> = [0, 7, -4096, 61_706, -123_456_789]
+            .into_iter()
+            .map(|n: i64| grouped(n))
+            .collect();
         assert_eq!(texts, ["0", "7", "-4096", "61_706", "-123_456_789"]);
         assert_eq!(grouped(i64::MIN), "-9_223_372_036_854_775_808");
     }
 
     #[test]
     fn values_read_as_written() {
-        let list = Value::List(vec![(Value::Integer(3), Span::none()), (Value::Real(5.0), Span::none())]);
+        let list = Value::List(vec![
+            (Value::Integer(3), Span::none()),
+            (Value::Real(5.0), Span::none()),
+        ]);
         assert_eq!(list.to_string(), "[3, 5.0]");
         assert_eq!(Value::Text("a\"b".into()).to_string(), r#""a\"b""#);
     }

@@ -16,7 +16,11 @@ struct Cases(FolderLoader);
 
 impl Loader for Cases {
     fn read(&self, path: &str) -> Result<Vec<u8>, LoadError> {
-        if path == "parts/huge.net" { Err(LoadError::TooLarge) } else { self.0.read(path) }
+        if path == "parts/huge.net" {
+            Err(LoadError::TooLarge)
+        } else {
+            self.0.read(path)
+        }
     }
 }
 
@@ -32,12 +36,16 @@ fn cases() -> Vec<PathBuf> {
 fn request(text: &str, sources: &mut Sources) -> Result<Request, Diagnostics> {
     let mut request = Request::default();
     for line in text.lines().take_while(|line| line.starts_with("//")) {
-        let Some((flag, value)) = line.trim_start_matches("// ").split_once(' ') else { continue };
+        let Some((flag, value)) = line.trim_start_matches("// ").split_once(' ') else {
+            continue;
+        };
         match flag {
             "--net" => request.net = Some(value.to_owned()),
             "--arg" => {
                 let (name, number) = value.split_once('=').expect("--arg NAME=NUMBER");
-                request.arguments.insert(name.to_owned(), number.parse().expect("an integer"));
+                request
+                    .arguments
+                    .insert(name.to_owned(), number.parse().expect("an integer"));
             }
             "--set" => request.settings.push(Setting::parse(value, sources)?),
             _ => {}
@@ -47,7 +55,10 @@ fn request(text: &str, sources: &mut Sources) -> Result<Request, Diagnostics> {
 }
 
 fn found(path: &Path, sources: &mut Sources) -> Diagnostics {
-    let name = path.file_name().and_then(|name| name.to_str()).expect("names of cases are UTF-8");
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("names of cases are UTF-8");
     let (loader, root) = FolderLoader::for_file(path).expect("the case is there");
     let result = Project::load(&Cases(loader), &root, sources).and_then(|project| {
         let text = sources.text(project.root()).unwrap_or_default().to_owned();
@@ -75,7 +86,10 @@ fn messages() {
     for path in paths {
         let mut sources = Sources::new();
         let text = found(&path, &mut sources).render(&sources, Style::Plain);
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("names of cases are UTF-8");
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .expect("names of cases are UTF-8");
         insta::assert_snapshot!(stem, text);
     }
 }
@@ -90,7 +104,11 @@ fn every_message_shows_its_place_and_a_way_out() {
             if each.hint.is_none() && each.notes.is_empty() {
                 poor.push(format!("{}: {} {}", path.display(), each.code, each.message));
             }
-            assert!(!each.message.ends_with('.') && !each.message.starts_with(char::is_uppercase), "{}", each.message);
+            assert!(
+                !each.message.ends_with('.') && !each.message.starts_with(char::is_uppercase),
+                "{}",
+                each.message
+            );
         }
     }
     assert!(poor.is_empty(), "neither a hint nor a note:\n{}", poor.join("\n"));
@@ -103,7 +121,10 @@ fn every_code_has_a_case() {
         let mut sources = Sources::new();
         shown.extend(found(&path, &mut sources).iter().map(|each| each.code.to_owned()));
     }
-    let mut codes: BTreeSet<String> = netc_lower::codes::CODES.iter().map(|(code, _)| (*code).to_owned()).collect();
+    let mut codes: BTreeSet<String> = netc_lower::codes::CODES
+        .iter()
+        .map(|(code, _)| (*code).to_owned())
+        .collect();
     codes.extend(codes_of_syntax());
     let missing: Vec<&String> = codes.difference(&shown).collect();
     assert!(missing.is_empty(), "codes without a case in tests/errors: {missing:?}");

@@ -14,9 +14,20 @@ fn lowered_as(model: &str, arguments: &[(&str, i64)], settings: &[&str]) -> Lowe
     let mut sources = Sources::new();
     let (loader, root) = FolderLoader::for_file(&path(model)).expect("the model is there");
     let result = Project::load(&loader, &root, &mut sources).and_then(|project| {
-        let arguments = arguments.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        let arguments = arguments
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect();
         let settings: Result<_, _> = settings.iter().map(|text| Setting::parse(text, &mut sources)).collect();
-        lower(&project, &sources, &Request { net: None, arguments, settings: settings? })
+        lower(
+            &project,
+            &sources,
+            &Request {
+                net: None,
+                arguments,
+                settings: settings?,
+            },
+        )
     });
     result.unwrap_or_else(|found| panic!("{model}:\n{}", found.render(&sources, Style::Plain)))
 }
@@ -40,7 +51,11 @@ fn sizes_are_those_of_the_papers() {
         ("ecg1d", 9_253, 1_054_400),
     ] {
         let lowered = lowered(model);
-        assert_eq!((lowered.parameter_count(), lowered.macs()), (parameters, macs), "{model}");
+        assert_eq!(
+            (lowered.parameter_count(), lowered.macs()),
+            (parameters, macs),
+            "{model}"
+        );
         assert!(lowered.train.is_some(), "{model} has no recipe");
     }
 }
@@ -50,7 +65,11 @@ fn a_signal_may_have_any_length() {
     for (length, macs) in [(3600, 10_541_120), (361, 1_054_512), (4, 12_032)] {
         let lowered = lowered_as("ecg1d", &[("length", length)], &[]);
         assert_eq!(lowered.macs(), macs, "length {length}");
-        assert!(lowered.warnings.is_empty(), "the expectation is a formula: {}", lowered.warnings);
+        assert!(
+            lowered.warnings.is_empty(),
+            "the expectation is a formula: {}",
+            lowered.warnings
+        );
     }
     let lowered = lowered_as("lenet5", &[("classes", 26)], &[]);
     assert_eq!(lowered.warnings.len(), 2, "expectations are of the network as written");
@@ -58,8 +77,17 @@ fn a_signal_may_have_any_length() {
 
 #[test]
 fn settings_change_the_recipe() {
-    let settings = ["optimizer.lr=0.5", "epochs=3", "schedule=constant", "init=kaiming_normal", "augment=[]"];
-    let changed = lowered_as("lenet5", &[], &settings).train.expect("lenet5 has a recipe").recipe;
+    let settings = [
+        "optimizer.lr=0.5",
+        "epochs=3",
+        "schedule=constant",
+        "init=kaiming_normal",
+        "augment=[]",
+    ];
+    let changed = lowered_as("lenet5", &[], &settings)
+        .train
+        .expect("lenet5 has a recipe")
+        .recipe;
     assert_eq!(changed.optimizer.base_learning_rate(), 0.5);
     assert_eq!(changed.epochs, 3);
     assert!(changed.augment.is_empty());
@@ -78,11 +106,19 @@ fn table(lowered: &Lowered) -> String {
             .iter()
             .map(|&id| {
                 let node = graph.node(id);
-                let key = node.name.strip_prefix(&format!("{}.", layer.name)).expect("keys start with the layer's name");
+                let key = node
+                    .name
+                    .strip_prefix(&format!("{}.", layer.name))
+                    .expect("keys start with the layer's name");
                 format!("{key} {}", node.ty.shape)
             })
             .collect();
-        let row = format!("{:16} {:12} {}", layer.name, graph.ty(layer.output).shape.to_string(), parameters.join(", "));
+        let row = format!(
+            "{:16} {:12} {}",
+            layer.name,
+            graph.ty(layer.output).shape.to_string(),
+            parameters.join(", ")
+        );
         let _ = writeln!(text, "{}", row.trim_end());
     }
     text
@@ -97,15 +133,29 @@ fn layers_of_the_models() {
 
 #[test]
 fn recipes_of_the_models() {
-    insta::assert_debug_snapshot!("lenet5_recipe", lowered("lenet5").train.expect("lenet5 has a recipe").recipe);
-    insta::assert_debug_snapshot!("alexnet_recipe", lowered("alexnet").train.expect("alexnet has a recipe").recipe);
+    insta::assert_debug_snapshot!(
+        "lenet5_recipe",
+        lowered("lenet5").train.expect("lenet5 has a recipe").recipe
+    );
+    insta::assert_debug_snapshot!(
+        "alexnet_recipe",
+        lowered("alexnet").train.expect("alexnet has a recipe").recipe
+    );
 }
 
 /// The files are as `netc fmt` leaves them.
 #[test]
 fn models_are_formatted() {
     let mut odd = Vec::new();
-    for model in ["lenet5", "lenet5_modern", "alexnet", "alexnet_2012", "stack3x3", "dilated", "ecg1d"] {
+    for model in [
+        "lenet5",
+        "lenet5_modern",
+        "alexnet",
+        "alexnet_2012",
+        "stack3x3",
+        "dilated",
+        "ecg1d",
+    ] {
         let text = std::fs::read_to_string(path(model)).expect("the model is there");
         let formatted = netc_syntax::format(&text).expect("models parse");
         if formatted != text {
@@ -116,5 +166,8 @@ fn models_are_formatted() {
             }
         }
     }
-    assert!(odd.is_empty(), "run `netc fmt models/*.net` (or this test with UPDATE_MODELS=1): {odd:?}");
+    assert!(
+        odd.is_empty(),
+        "run `netc fmt models/*.net` (or this test with UPDATE_MODELS=1): {odd:?}"
+    );
 }

@@ -32,7 +32,11 @@ pub(crate) const LEAKY_RELU: Layer = Layer {
         doc: "factor of what is negative",
     }],
     example: "leaky_relu(0.1)",
-    expand: |site| site.unary(LeakyRelu { slope: site.bound.real("slope") }),
+    expand: |site| {
+        site.unary(LeakyRelu {
+            slope: site.bound.real("slope"),
+        })
+    },
 };
 
 pub(crate) const TANH: Layer = Layer {

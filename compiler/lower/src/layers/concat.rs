@@ -24,8 +24,8 @@ fn expand(site: &mut Site<'_>) -> Result<NodeId, Failed> {
     let first = site.shape(0);
     for input in 1..site.inputs.len() {
         let other = site.shape(input);
-        let agrees = first.rank() == other.rank()
-            && (0..first.rank()).all(|each| each == axis || first[each] == other[each]);
+        let agrees =
+            first.rank() == other.rank() && (0..first.rank()).all(|each| each == axis || first[each] == other[each]);
         if !agrees {
             return Err(mismatch(site, axis, input).into());
         }
@@ -36,18 +36,26 @@ fn expand(site: &mut Site<'_>) -> Result<NodeId, Failed> {
 
 fn mismatch(site: &Site<'_>, axis: usize, input: usize) -> Diagnostic {
     let (first, other) = (site.shape(0), site.shape(input));
-    let part = if first.rank() == other.rank() && axis == 0 { Part::Space } else { Part::Whole };
-    let diagnostic =
-        Diagnostic::error(codes::CONCAT_MISMATCH, format!("`{}` cannot join {first} and {other} along axis {axis}", site.name))
-            .at(site.span, format!("all axes but {axis} must agree"))
-            .note(site.why(0, part))
-            .note(site.why(input, part));
+    let part = if first.rank() == other.rank() && axis == 0 {
+        Part::Space
+    } else {
+        Part::Whole
+    };
+    let diagnostic = Diagnostic::error(
+        codes::CONCAT_MISMATCH,
+        format!("`{}` cannot join {first} and {other} along axis {axis}", site.name),
+    )
+    .at(site.span, format!("all axes but {axis} must agree"))
+    .note(site.why(0, part))
+    .note(site.why(input, part));
     let fitting = (0..first.rank()).find(|&candidate| {
         first.rank() == other.rank() && (0..first.rank()).all(|each| each == candidate || first[each] == other[each])
     });
     diagnostic.hint(match fitting {
         Some(fitting) => format!("`axis = {fitting}` would fit"),
-        None if first.rank() != other.rank() => "bring both to the same number of axes with `flatten` or `reshape`".to_owned(),
+        None if first.rank() != other.rank() => {
+            "bring both to the same number of axes with `flatten` or `reshape`".to_owned()
+        }
         None => "use `pad = same` and equal strides in both branches, so that they keep one size".to_owned(),
     })
 }

@@ -15,7 +15,12 @@ pub(crate) const CONV: Layer = Layer {
     shapes: "`[C, H, W] → [channels, H', W']`, `[C, L] → [channels, L']`",
     takes: Takes::One,
     arguments: &[
-        Argument { name: "channels", kind: Kind::Integer(1), default: Default::Required, doc: "channels it makes" },
+        Argument {
+            name: "channels",
+            kind: Kind::Integer(1),
+            default: Default::Required,
+            doc: "how many channels it makes",
+        },
         KERNEL,
         Argument {
             name: "stride",
@@ -31,7 +36,12 @@ pub(crate) const CONV: Layer = Layer {
             default: Default::Integer(1),
             doc: "equal groups of channels; each output group sees the input group of its number only",
         },
-        Argument { name: "bias", kind: YES_NO, default: Default::Word("true"), doc: "whether each channel adds a learned number" },
+        Argument {
+            name: "bias",
+            kind: YES_NO,
+            default: Default::Word("true"),
+            doc: "whether each channel adds a learned number",
+        },
     ],
     example: "conv(16, 3, pad = same)",
     expand,
@@ -53,7 +63,9 @@ fn expand(site: &mut Site<'_>) -> Result<NodeId, Failed> {
         }
     }
     // Before the weight: a window that does not fit says more than a weight that is too large.
-    window.output_extents(&space).map_err(|error| explain::shape_error(site, &error))?;
+    window
+        .output_extents(&space)
+        .map_err(|error| explain::shape_error(site, &error))?;
     let kernel = window.kernel.clone();
     let taps = kernel.iter().fold(1usize, |product, &k| product.saturating_mul(k));
     let fan_in = (inputs / groups).saturating_mul(taps);

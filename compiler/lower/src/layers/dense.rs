@@ -17,8 +17,18 @@ pub(crate) const DENSE: Layer = Layer {
     shapes: "`[N] → [units]`",
     takes: Takes::One,
     arguments: &[
-        Argument { name: "units", kind: Kind::Integer(1), default: Default::Required, doc: "numbers it makes" },
-        Argument { name: "bias", kind: YES_NO, default: Default::Word("true"), doc: "whether each unit adds a learned number" },
+        Argument {
+            name: "units",
+            kind: Kind::Integer(1),
+            default: Default::Required,
+            doc: "how many numbers it makes",
+        },
+        Argument {
+            name: "bias",
+            kind: YES_NO,
+            default: Default::Word("true"),
+            doc: "whether each unit adds a learned number",
+        },
     ],
     example: "flatten |> dense(10)",
     expand,
@@ -30,13 +40,25 @@ fn expand(site: &mut Site<'_>) -> Result<NodeId, Failed> {
     let units = site.bound.integer("units");
     let &[inputs] = shape.extents() else {
         let count = crate::value::grouped(shape.element_count() as i128);
-        let product = shape.extents().iter().map(usize::to_string).collect::<Vec<_>>().join("·");
+        let product = shape
+            .extents()
+            .iter()
+            .map(usize::to_string)
+            .collect::<Vec<_>>()
+            .join("·");
         let hint = format!("write `|> flatten |> {}`", crate::trace::quote(site.sources, site.span));
-        let failed = Diagnostic::error(codes::NEEDS_FLATTEN, format!("`{}` sees {shape}, and takes a flat vector", site.name))
-            .at(site.span, "needs one axis")
-            .note(site.why(0, Part::Whole))
-            .note(format!("flat, it is a vector of {product} = {count}"))
-            .hint(if shape.rank() > 1 { format!("{hint}, or average each channel with `|> global_avg_pool`") } else { hint });
+        let failed = Diagnostic::error(
+            codes::NEEDS_FLATTEN,
+            format!("`{}` sees {shape}, and takes a flat vector", site.name),
+        )
+        .at(site.span, "needs one axis")
+        .note(site.why(0, Part::Whole))
+        .note(format!("flat, it is a vector of {product} = {count}"))
+        .hint(if shape.rank() > 1 {
+            format!("{hint}, or average each channel with `|> global_avg_pool`")
+        } else {
+            hint
+        });
         return Err(Failed::from(failed).guess([units]));
     };
     let init = site.initialization;

@@ -17,5 +17,9 @@ pub(crate) const DROPOUT: Layer = Layer {
         doc: "share of the values that is dropped",
     }],
     example: "dropout(0.5)",
-    expand: |site| site.unary(Dropout { rate: site.bound.real("rate") }),
+    expand: |site| {
+        site.unary(Dropout {
+            rate: site.bound.real("rate"),
+        })
+    },
 };

@@ -14,6 +14,8 @@ pub(crate) const FLATTEN: Layer = Layer {
     example: "flatten",
     expand: |site| {
         let count = site.shape(0).element_count();
-        site.unary(Reshape { shape: Shape::from([count]) })
+        site.unary(Reshape {
+            shape: Shape::from([count]),
+        })
     },
 };

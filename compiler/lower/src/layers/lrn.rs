@@ -12,15 +12,30 @@ pub(crate) const LRN: Layer = Layer {
     shapes: "any shape, channels first, which it keeps",
     takes: Takes::One,
     arguments: &[
-        Argument { name: "size", kind: Kind::Integer(1), default: Default::Integer(5), doc: "channels in the window" },
+        Argument {
+            name: "size",
+            kind: Kind::Integer(1),
+            default: Default::Integer(5),
+            doc: "channels in the window",
+        },
         Argument {
             name: "alpha",
             kind: Kind::Real(AT_LEAST_ZERO),
             default: Default::Real(1e-4),
             doc: "factor of the mean square, as PyTorch defines it",
         },
-        Argument { name: "beta", kind: Kind::Real(ANY), default: Default::Real(0.75), doc: "exponent" },
-        Argument { name: "k", kind: Kind::Real(ABOVE_ZERO), default: Default::Real(2.0), doc: "summand" },
+        Argument {
+            name: "beta",
+            kind: Kind::Real(ANY),
+            default: Default::Real(0.75),
+            doc: "exponent",
+        },
+        Argument {
+            name: "k",
+            kind: Kind::Real(ABOVE_ZERO),
+            default: Default::Real(2.0),
+            doc: "summand",
+        },
     ],
     example: "lrn",
     expand: |site| {

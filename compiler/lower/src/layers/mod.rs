@@ -87,18 +87,26 @@ pub(crate) fn find(name: &str) -> Option<&'static Layer> {
 
 /// Every word that an argument of a layer takes: words of the language, which stand for themselves.
 pub(crate) fn words() -> impl Iterator<Item = &'static str> {
-    ALL.iter().flat_map(|layer| layer.arguments).flat_map(|argument| argument.kind.words().iter().copied())
+    ALL.iter()
+        .flat_map(|layer| layer.arguments)
+        .flat_map(|argument| argument.kind.words().iter().copied())
 }
 
 /// What to write for a layer as other frameworks call it.
 pub(crate) fn alias(name: &str) -> Option<String> {
-    let plain: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
+    let plain: String = name
+        .chars()
+        .filter(|c| *c != '_')
+        .flat_map(char::to_lowercase)
+        .collect();
     let ours = match plain.as_str() {
         "linear" | "fc" | "fullyconnected" => "dense",
         "convolution" | "conv1d" | "conv2d" => "conv",
         "pool" | "maxpool1d" | "maxpool2d" => "max_pool",
         "averagepool" | "avgpool1d" | "avgpool2d" => "avg_pool",
-        "adaptiveavgpool" | "adaptiveavgpool1d" | "adaptiveavgpool2d" | "gap" | "globalaveragepool" => "global_avg_pool",
+        "adaptiveavgpool" | "adaptiveavgpool1d" | "adaptiveavgpool2d" | "gap" | "globalaveragepool" => {
+            "global_avg_pool"
+        }
         "bn" | "batchnorm1d" | "batchnorm2d" | "batchnormalization" => "batch_norm",
         "localresponsenorm" | "localresponsenormalization" => "lrn",
         "cat" | "concatenate" => "concat",
@@ -116,16 +124,24 @@ pub(crate) fn alias(name: &str) -> Option<String> {
     Some(format!("did you mean `{ours}`?"))
 }
 
-const KERNEL: Argument =
-    Argument { name: "kernel", kind: Kind::PerAxis(1), default: Default::Required, doc: "extent of the window" };
+const KERNEL: Argument = Argument {
+    name: "kernel",
+    kind: Kind::PerAxis(1),
+    default: Default::Required,
+    doc: "extent of the window",
+};
 const PAD: Argument = Argument {
     name: "pad",
     kind: Kind::Padding,
     default: Default::Integer(0),
     doc: "positions added on each side; `same` adds what keeps the size (over the stride, rounded up), `valid` none",
 };
-const DILATION: Argument =
-    Argument { name: "dilation", kind: Kind::PerAxis(1), default: Default::Integer(1), doc: "distance between the taps of the window" };
+const DILATION: Argument = Argument {
+    name: "dilation",
+    kind: Kind::PerAxis(1),
+    default: Default::Integer(1),
+    doc: "distance between the taps of the window",
+};
 const AXIS: Argument = Argument {
     name: "axis",
     kind: Kind::Integer(0),
@@ -141,9 +157,21 @@ mod tests {
     fn tables_are_in_order() {
         for layer in ALL {
             let required = |argument: &Argument| matches!(argument.default, Default::Required);
-            assert!(layer.arguments.iter().is_sorted_by_key(|argument| !required(argument)), "{}", layer.name);
-            assert!(layer.doc.ends_with('.') && layer.example.contains(layer.name), "{}", layer.name);
-            assert!(layer.arguments.iter().all(|argument| !argument.doc.ends_with('.')), "{}", layer.name);
+            assert!(
+                layer.arguments.iter().is_sorted_by_key(|argument| !required(argument)),
+                "{}",
+                layer.name
+            );
+            assert!(
+                layer.doc.ends_with('.') && layer.example.contains(layer.name),
+                "{}",
+                layer.name
+            );
+            assert!(
+                layer.arguments.iter().all(|argument| !argument.doc.ends_with('.')),
+                "{}",
+                layer.name
+            );
             assert_eq!(ALL.iter().filter(|other| other.name == layer.name).count(), 1);
         }
     }

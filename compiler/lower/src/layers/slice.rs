@@ -13,8 +13,18 @@ pub(crate) const SLICE: Layer = Layer {
     shapes: "`[C, …] → [end − start, …]`",
     takes: Takes::One,
     arguments: &[
-        Argument { name: "start", kind: Kind::Integer(0), default: Default::Required, doc: "first position taken, from 0" },
-        Argument { name: "end", kind: Kind::Integer(0), default: Default::Required, doc: "position after the last" },
+        Argument {
+            name: "start",
+            kind: Kind::Integer(0),
+            default: Default::Required,
+            doc: "first position taken, from 0",
+        },
+        Argument {
+            name: "end",
+            kind: Kind::Integer(0),
+            default: Default::Required,
+            doc: "position after the last",
+        },
         AXIS,
     ],
     example: "slice(0, 2)",

@@ -13,7 +13,12 @@ pub(crate) const UPSAMPLE: Layer = Layer {
     shapes: "`[C, H, W] → [C, factor·H, factor·W]`, `[C, L] → [C, factor·L]`",
     takes: Takes::One,
     arguments: &[
-        Argument { name: "factor", kind: Kind::PerAxis(1), default: Default::Required, doc: "how many times longer" },
+        Argument {
+            name: "factor",
+            kind: Kind::PerAxis(1),
+            default: Default::Required,
+            doc: "how many times longer",
+        },
         Argument {
             name: "mode",
             kind: Kind::Word(&["nearest", "bilinear"]),

@@ -4,6 +4,9 @@ use netc_runtime::recipe::{
     Augmentation, DataSource, Fit, Initialization, Loss, Metric, Optimizer, Schedule, TrainRecipe,
 };
 
+use netc_diagnostics::Span;
+use netc_syntax::ast::{Expr, Item};
+
 use crate::signature::{
     ABOVE_ZERO, ANY, AT_LEAST_ZERO, Argument, Default as Otherwise, Kind, Range, SHARE, UNIT, YES_NO,
 };
@@ -44,11 +47,20 @@ pub(crate) struct Choice {
 }
 
 const fn argument(name: &'static str, kind: Kind, default: Otherwise, doc: &'static str) -> Argument {
-    Argument { name, kind, default, doc }
+    Argument {
+        name,
+        kind,
+        default,
+        doc,
+    }
 }
 
 const fn plain(name: &'static str, doc: &'static str) -> Choice {
-    Choice { name, doc, arguments: &[] }
+    Choice {
+        name,
+        doc,
+        arguments: &[],
+    }
 }
 
 /// Every field, in the order in which recipes are written.
@@ -84,7 +96,10 @@ pub(crate) const ALL: &[Field] = &[
                     "share of the label's probability that is spread over all classes",
                 )],
             },
-            plain("mean_squared_error", "The mean of squared differences over all elements."),
+            plain(
+                "mean_squared_error",
+                "The mean of squared differences over all elements.",
+            ),
         ]),
         default: "cross_entropy",
         doc: "What is minimized.",
@@ -98,20 +113,60 @@ pub(crate) const ALL: &[Field] = &[
                 doc: "Stochastic gradient descent as PyTorch defines it.",
                 arguments: &[
                     argument("lr", Kind::Real(ABOVE_ZERO), Otherwise::Required, "base learning rate"),
-                    argument("momentum", Kind::Real(SHARE), Otherwise::Real(0.0), "share of the last direction that is kept"),
-                    argument("weight_decay", DECAY, Otherwise::Real(0.0), "pull of every weight to zero, added to its gradient"),
-                    argument("nesterov", YES_NO, Otherwise::Word("false"), "whether the step looks ahead"),
+                    argument(
+                        "momentum",
+                        Kind::Real(SHARE),
+                        Otherwise::Real(0.0),
+                        "share of the last direction that is kept",
+                    ),
+                    argument(
+                        "weight_decay",
+                        DECAY,
+                        Otherwise::Real(0.0),
+                        "pull of every weight to zero, added to its gradient",
+                    ),
+                    argument(
+                        "nesterov",
+                        YES_NO,
+                        Otherwise::Word("false"),
+                        "whether the step looks ahead",
+                    ),
                 ],
             },
             Choice {
                 name: "adam",
                 doc: "Adam (Kingma & Ba, 2015).",
                 arguments: &[
-                    argument("lr", Kind::Real(ABOVE_ZERO), Otherwise::Real(1e-3), "base learning rate"),
-                    argument("beta1", Kind::Real(SHARE), Otherwise::Real(0.9), "decay of the mean gradient"),
-                    argument("beta2", Kind::Real(SHARE), Otherwise::Real(0.999), "decay of the mean squared gradient"),
-                    argument("epsilon", Kind::Real(ABOVE_ZERO), Otherwise::Real(1e-8), "keeps the division finite"),
-                    argument("weight_decay", DECAY, Otherwise::Real(0.0), "pull of every weight to zero, added to its gradient"),
+                    argument(
+                        "lr",
+                        Kind::Real(ABOVE_ZERO),
+                        Otherwise::Real(1e-3),
+                        "base learning rate",
+                    ),
+                    argument(
+                        "beta1",
+                        Kind::Real(SHARE),
+                        Otherwise::Real(0.9),
+                        "decay of the mean gradient",
+                    ),
+                    argument(
+                        "beta2",
+                        Kind::Real(SHARE),
+                        Otherwise::Real(0.999),
+                        "decay of the mean squared gradient",
+                    ),
+                    argument(
+                        "epsilon",
+                        Kind::Real(ABOVE_ZERO),
+                        Otherwise::Real(1e-8),
+                        "keeps the division finite",
+                    ),
+                    argument(
+                        "weight_decay",
+                        DECAY,
+                        Otherwise::Real(0.0),
+                        "pull of every weight to zero, added to its gradient",
+                    ),
                 ],
             },
         ]),
@@ -122,20 +177,42 @@ pub(crate) const ALL: &[Field] = &[
     Field {
         name: "schedule",
         takes: Takes::One(&[
-            Choice { name: "constant", doc: "The base rate throughout.", arguments: &[WARMUP] },
+            Choice {
+                name: "constant",
+                doc: "The base rate throughout.",
+                arguments: &[WARMUP],
+            },
             Choice {
                 name: "step",
                 doc: "The base rate, multiplied by `factor` after every so many epochs.",
                 arguments: &[
-                    argument("every", Kind::Integer(1), Otherwise::Required, "epochs between two changes"),
-                    argument("factor", Kind::Real(ABOVE_ZERO), Otherwise::Real(0.1), "what each change multiplies by"),
+                    argument(
+                        "every",
+                        Kind::Integer(1),
+                        Otherwise::Required,
+                        "epochs between two changes",
+                    ),
+                    argument(
+                        "factor",
+                        Kind::Real(ABOVE_ZERO),
+                        Otherwise::Real(0.1),
+                        "what each change multiplies by",
+                    ),
                     WARMUP,
                 ],
             },
             Choice {
                 name: "cosine",
                 doc: "Half a cosine from the base rate down to `floor` of it.",
-                arguments: &[WARMUP, argument("floor", Kind::Real(UNIT), Otherwise::Real(0.0), "share of the rate that is left at the end")],
+                arguments: &[
+                    WARMUP,
+                    argument(
+                        "floor",
+                        Kind::Real(UNIT),
+                        Otherwise::Real(0.0),
+                        "share of the rate that is left at the end",
+                    ),
+                ],
             },
         ]),
         default: "constant",
@@ -148,14 +225,22 @@ pub(crate) const ALL: &[Field] = &[
             Choice {
                 name: "shift",
                 doc: "Moved along each axis of space.",
-                arguments: &[argument("pixels", Kind::Real(AT_LEAST_ZERO), Otherwise::Required, "largest move")],
+                arguments: &[argument(
+                    "pixels",
+                    Kind::Real(AT_LEAST_ZERO),
+                    Otherwise::Required,
+                    "largest move",
+                )],
             },
             Choice {
                 name: "rotate",
                 doc: "Images: turned about the middle.",
                 arguments: &[argument(
                     "degrees",
-                    Kind::Real(Range { text: "at least 0 and at most 180", holds: |v| (0.0..=180.0).contains(&v) }),
+                    Kind::Real(Range {
+                        text: "at least 0 and at most 180",
+                        holds: |v| (0.0..=180.0).contains(&v),
+                    }),
                     Otherwise::Required,
                     "largest turn",
                 )],
@@ -163,22 +248,40 @@ pub(crate) const ALL: &[Field] = &[
             Choice {
                 name: "scale",
                 doc: "Images: made larger or smaller; signals: made stronger or weaker.",
-                arguments: &[argument("fraction", Kind::Real(SHARE), Otherwise::Required, "largest relative change")],
+                arguments: &[argument(
+                    "fraction",
+                    Kind::Real(SHARE),
+                    Otherwise::Required,
+                    "largest relative change",
+                )],
             },
             plain("flip", "Images: mirrored left to right, every second time."),
             Choice {
                 name: "noise",
                 doc: "Gaussian noise added to every element, in units of the stored range.",
-                arguments: &[argument("std", Kind::Real(AT_LEAST_ZERO), Otherwise::Required, "standard deviation")],
+                arguments: &[argument(
+                    "std",
+                    Kind::Real(AT_LEAST_ZERO),
+                    Otherwise::Required,
+                    "standard deviation",
+                )],
             },
             Choice {
                 name: "elastic",
                 doc: "Images: bent by a smooth random field (Simard, 2003).",
                 arguments: &[
-                    argument("alpha", Kind::Real(AT_LEAST_ZERO), Otherwise::Required, "root mean square displacement in pixels"),
+                    argument(
+                        "alpha",
+                        Kind::Real(AT_LEAST_ZERO),
+                        Otherwise::Required,
+                        "root mean square displacement in pixels",
+                    ),
                     argument(
                         "sigma",
-                        Kind::Real(Range { text: "above 0 and at most 64", holds: |v| v > 0.0 && v <= 64.0 }),
+                        Kind::Real(Range {
+                            text: "above 0 and at most 64",
+                            holds: |v| v > 0.0 && v <= 64.0,
+                        }),
                         Otherwise::Required,
                         "radius of smoothing in pixels",
                     ),
@@ -193,7 +296,10 @@ pub(crate) const ALL: &[Field] = &[
         name: "init",
         takes: Takes::One(&[
             plain("fan", "Uniform in ±1/√fan_in, biases too: PyTorch's default."),
-            plain("xavier_uniform", "Uniform in ±√(6/(fan_in + fan_out)): for tanh and sigmoid."),
+            plain(
+                "xavier_uniform",
+                "Uniform in ±√(6/(fan_in + fan_out)): for tanh and sigmoid.",
+            ),
             plain("xavier_normal", "Normal with variance 2/(fan_in + fan_out)."),
             plain("kaiming_uniform", "Uniform in ±√(6/fan_in): for relu."),
             plain("kaiming_normal", "Normal with variance 2/fan_in."),
@@ -208,7 +314,10 @@ pub(crate) const ALL: &[Field] = &[
         takes: Takes::List(&[
             plain("loss", "The mean loss."),
             plain("top1", "The share of samples whose label has the largest output."),
-            plain("top5", "The share of samples whose label is among the five largest outputs."),
+            plain(
+                "top5",
+                "The share of samples whose label is among the five largest outputs.",
+            ),
         ]),
         default: "[loss, top1]",
         doc: "What is reported for each epoch.",
@@ -245,19 +354,54 @@ pub(crate) const ALL: &[Field] = &[
 ];
 
 const DECAY: Kind = Kind::Real(AT_LEAST_ZERO);
-const WARMUP: Argument =
-    argument("warmup", Kind::Real(AT_LEAST_ZERO), Otherwise::Real(0.0), "epochs of linear rise at the start; may be a fraction");
+const WARMUP: Argument = argument(
+    "warmup",
+    Kind::Real(AT_LEAST_ZERO),
+    Otherwise::Real(0.0),
+    "epochs of linear rise at the start; may be a fraction",
+);
 const DATA_ARGUMENTS: [Argument; 4] = [
-    argument("path", Kind::Text, Otherwise::Required, "the folder, relative to the file of the recipe"),
+    argument(
+        "path",
+        Kind::Text,
+        Otherwise::Required,
+        "the folder, relative to the file of the recipe",
+    ),
     argument(
         "fit",
         Kind::Word(&["none", "pad", "enlarge", "crop"]),
         Otherwise::Word("none"),
         "how samples of another size meet the input: not at all, in the middle of zeros, enlarged and then so, or cut out",
     ),
-    argument("mean", Kind::Reals(ANY), Otherwise::Nothing, "subtracted, one for all channels or one for each"),
-    argument("std", Kind::Reals(ABOVE_ZERO), Otherwise::Nothing, "divided by, one for all channels or one for each"),
+    argument(
+        "mean",
+        Kind::Reals(ANY),
+        Otherwise::Nothing,
+        "subtracted, one for all channels or one for each",
+    ),
+    argument(
+        "std",
+        Kind::Reals(ABOVE_ZERO),
+        Otherwise::Nothing,
+        "divided by, one for all channels or one for each",
+    ),
 ];
+
+/// What a field is without being given, as a tree without places; `None` if it must be given or is nothing.
+pub(crate) fn default_value(field: &Field) -> Option<Expr> {
+    if !matches!(field.takes, Takes::One(_)) || field.default.is_empty() {
+        return None;
+    }
+    let text = format!("const k = {}", field.default);
+    match netc_syntax::parse(Span::none().file, &text)
+        .expect("defaults are written in the language")
+        .items
+        .as_slice()
+    {
+        [Item::Const(constant)] => Some(constant.value.clone()),
+        other => panic!("the default of `{}` is not one value: {other:?}", field.name),
+    }
+}
 
 /// A recipe being put together.
 #[derive(Debug, Default)]
@@ -295,7 +439,10 @@ impl Draft {
             "optimizer" => self.optimizer = Some(optimizer(choice, bound)),
             "schedule" => self.schedule = Some(schedule(choice, bound)),
             "augment" => self.augment.push(augmentation(choice, bound)),
-            "metrics" => self.metrics.get_or_insert_default().push(by_name(&Metric::NAMES, choice)),
+            "metrics" => self
+                .metrics
+                .get_or_insert_default()
+                .push(by_name(&Metric::NAMES, choice)),
             "init" => self.initialization = Some(by_name(&Initialization::NAMES, choice)),
             other => panic!("the table has no choices for `{other}`"),
         }
@@ -343,7 +490,9 @@ fn data(choice: &str, bound: &Bound) -> DataSource {
 
 fn loss(choice: &str, bound: &Bound) -> Loss {
     match choice {
-        "cross_entropy" => Loss::CrossEntropy { label_smoothing: bound.real("label_smoothing") },
+        "cross_entropy" => Loss::CrossEntropy {
+            label_smoothing: bound.real("label_smoothing"),
+        },
         "mean_squared_error" => Loss::MeanSquaredError,
         other => panic!("the table has no loss `{other}`"),
     }
@@ -352,7 +501,12 @@ fn loss(choice: &str, bound: &Bound) -> Loss {
 fn optimizer(choice: &str, bound: &Bound) -> Optimizer {
     let (lr, weight_decay) = (bound.real("lr"), bound.real("weight_decay"));
     match choice {
-        "sgd" => Optimizer::Sgd { lr, momentum: bound.real("momentum"), nesterov: bound.is_true("nesterov"), weight_decay },
+        "sgd" => Optimizer::Sgd {
+            lr,
+            momentum: bound.real("momentum"),
+            nesterov: bound.is_true("nesterov"),
+            weight_decay,
+        },
         "adam" => Optimizer::Adam {
             lr,
             beta1: bound.real("beta1"),
@@ -370,21 +524,37 @@ fn schedule(choice: &str, bound: &Bound) -> Schedule {
         "constant" => Schedule::Constant { warmup },
         "step" => {
             let every = u32::try_from(bound.integer("every")).expect("integers of arguments are at most 2³¹");
-            Schedule::Step { every, factor: bound.real("factor"), warmup }
+            Schedule::Step {
+                every,
+                factor: bound.real("factor"),
+                warmup,
+            }
         }
-        "cosine" => Schedule::Cosine { floor: bound.real("floor"), warmup },
+        "cosine" => Schedule::Cosine {
+            floor: bound.real("floor"),
+            warmup,
+        },
         other => panic!("the table has no schedule `{other}`"),
     }
 }
 
 fn augmentation(choice: &str, bound: &Bound) -> Augmentation {
     match choice {
-        "shift" => Augmentation::Shift { pixels: bound.real("pixels") },
-        "rotate" => Augmentation::Rotate { degrees: bound.real("degrees") },
-        "scale" => Augmentation::Scale { fraction: bound.real("fraction") },
+        "shift" => Augmentation::Shift {
+            pixels: bound.real("pixels"),
+        },
+        "rotate" => Augmentation::Rotate {
+            degrees: bound.real("degrees"),
+        },
+        "scale" => Augmentation::Scale {
+            fraction: bound.real("fraction"),
+        },
         "flip" => Augmentation::Flip,
         "noise" => Augmentation::Noise { std: bound.real("std") },
-        "elastic" => Augmentation::Elastic { alpha: bound.real("alpha"), sigma: bound.real("sigma") },
+        "elastic" => Augmentation::Elastic {
+            alpha: bound.real("alpha"),
+            sigma: bound.real("sigma"),
+        },
         other => panic!("the table has no augmentation `{other}`"),
     }
 }

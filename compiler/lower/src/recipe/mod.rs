@@ -41,7 +41,11 @@ impl Train {
     #[must_use]
     pub fn span_of(&self, key: &str) -> Span {
         let field = key.split('.').next().unwrap_or_default();
-        self.spans.get(key).or_else(|| self.spans.get(field)).copied().unwrap_or(self.span)
+        self.spans
+            .get(key)
+            .or_else(|| self.spans.get(field))
+            .copied()
+            .unwrap_or(self.span)
     }
 }
 
@@ -71,10 +75,13 @@ impl<'a> Lower<'a> {
                     self.report(unsupported(section));
                 } else if let Some(first) = seen.insert(section.kind, section.kind_span) {
                     self.report(
-                        Diagnostic::error(codes::REPEATED_SECTION, format!("`{}` has two `train` sections", section.net.text))
-                            .at(section.kind_span.to(section.net.span), "again here")
-                            .also(first, "first here")
-                            .hint("keep one; `--set key=value` changes a field for one run"),
+                        Diagnostic::error(
+                            codes::REPEATED_SECTION,
+                            format!("`{}` has two `train` sections", section.net.text),
+                        )
+                        .at(section.kind_span.to(section.net.span), "again here")
+                        .also(first, "first here")
+                        .hint("keep one; `--set key=value` changes a field for one run"),
                     );
                 } else if train.is_none() {
                     train = Some(section);
@@ -107,7 +114,11 @@ impl<'a> Lower<'a> {
             other => {
                 let keyword = section.kind.keyword();
                 let message = match other {
-                    Some(visible) => format!("`{keyword} {}` needs a net, and this is {}", section.net.text, visible.item.kind()),
+                    Some(visible) => format!(
+                        "`{keyword} {}` needs a net, and this is {}",
+                        section.net.text,
+                        visible.item.kind()
+                    ),
                     None => format!("`{keyword} {}` names no net", section.net.text),
                 };
                 let nets: Vec<&str> = self
@@ -116,7 +127,8 @@ impl<'a> Lower<'a> {
                     .filter(|visible| matches!(visible.item, crate::items::Item::Net(_)))
                     .map(|visible| visible.item.name().text.as_str())
                     .collect();
-                let diagnostic = Diagnostic::error(codes::UNKNOWN_NET, message).at(section.net.span, "not a net of this file");
+                let diagnostic =
+                    Diagnostic::error(codes::UNKNOWN_NET, message).at(section.net.span, "not a net of this file");
                 let hint = self.suggestion(&section.net.text, nets);
                 self.report(match hint {
                     Some(hint) => diagnostic.hint(hint),
@@ -155,11 +167,23 @@ impl<'a> Lower<'a> {
         if !is_complete {
             return None;
         }
-        let train = Train { recipe: draft.finish()?, file: section.span.file, span: section.span, spans };
+        let train = Train {
+            recipe: draft.finish()?,
+            file: section.span.file,
+            span: section.span,
+            spans,
+        };
         for problem in train.recipe.problems() {
             self.report(
-                Diagnostic::error(codes::RECIPE_RANGE, format!("`{}` must be {}, found {}", problem.key, problem.expected, problem.found))
-                    .at(train.span_of(problem.key), "makes no sense"),
+                Diagnostic::error(
+                    codes::RECIPE_RANGE,
+                    format!(
+                        "`{}` must be {}, found {}",
+                        problem.key, problem.expected, problem.found
+                    ),
+                )
+                .at(train.span_of(problem.key), "makes no sense")
+                .hint(way_out(problem.key, &train.recipe)),
             );
         }
         self.initialization = train.recipe.initialization;
@@ -167,7 +191,11 @@ impl<'a> Lower<'a> {
     }
 
     fn file_index(&self, id: FileId) -> usize {
-        self.project.files.iter().position(|file| file.id == id).expect("a section is in a file of the project")
+        self.project
+            .files
+            .iter()
+            .position(|file| file.id == id)
+            .expect("a section is in a file of the project")
     }
 
     /// The fields of a section, each once, with the settings in place.
@@ -184,7 +212,11 @@ impl<'a> Lower<'a> {
                             .hint("keep one of the two"),
                     );
                 }
-                None => given.push(Given { name: field.name.clone(), value: field.value.clone(), arguments: Vec::new() }),
+                None => given.push(Given {
+                    name: field.name.clone(),
+                    value: field.value.clone(),
+                    arguments: Vec::new(),
+                }),
             }
         }
         for setting in settings {
@@ -201,10 +233,18 @@ impl<'a> Lower<'a> {
         let place = given.iter().position(|field| field.name.text == setting.field.text);
         match (&setting.argument, place) {
             (None, Some(place)) => {
-                given[place] = Given { name: setting.field.clone(), value: setting.value.clone(), arguments: Vec::new() };
+                given[place] = Given {
+                    name: setting.field.clone(),
+                    value: setting.value.clone(),
+                    arguments: Vec::new(),
+                };
             }
             (None, None) => {
-                given.push(Given { name: setting.field.clone(), value: setting.value.clone(), arguments: Vec::new() });
+                given.push(Given {
+                    name: setting.field.clone(),
+                    value: setting.value.clone(),
+                    arguments: Vec::new(),
+                });
             }
             (Some(argument), Some(place)) if matches!(known.takes, Takes::One(_)) => {
                 let arguments = &mut given[place].arguments;
@@ -214,19 +254,29 @@ impl<'a> Lower<'a> {
             (Some(argument), Some(_)) => {
                 let name = known.name;
                 self.report(
-                    Diagnostic::error(codes::SETTING, format!("`{name}` has no argument `{}` to change", argument.text))
-                        .at(setting.span, "not one call")
-                        .hint(format!("give all of it: `--set '{name}={}'`", known.example)),
+                    Diagnostic::error(
+                        codes::SETTING,
+                        format!("`{name}` has no argument `{}` to change", argument.text),
+                    )
+                    .at(setting.span, "not one call")
+                    .hint(format!("give all of it: `--set '{name}={}'`", known.example)),
                 );
             }
-            (Some(_), None) => {
-                let name = known.name;
-                self.report(
-                    Diagnostic::error(codes::SETTING, format!("the recipe has no `{name}` to change"))
-                        .at(setting.span, format!("changes an argument of `{name}`"))
-                        .hint(format!("give all of it: `--set '{name}={}'`", known.example)),
-                );
-            }
+            (Some(argument), None) => match fields::default_value(known) {
+                Some(value) => given.push(Given {
+                    name: setting.field.clone(),
+                    value,
+                    arguments: vec![(argument.clone(), setting.value.clone())],
+                }),
+                None => {
+                    let name = known.name;
+                    self.report(
+                        Diagnostic::error(codes::SETTING, format!("the recipe has no `{name}` to change"))
+                            .at(setting.span, format!("changes an argument of `{name}`"))
+                            .hint(format!("give all of it: `--set '{name}={}'`", known.example)),
+                    );
+                }
+            },
         }
     }
 
@@ -241,7 +291,9 @@ impl<'a> Lower<'a> {
     ) -> Option<()> {
         match &known.takes {
             Takes::Number(kind) => {
-                let value = self.argument(&field.value, kind, known.name, scope);
+                let subject = format!("`{}`", known.name);
+                let doc = lowered_doc(known.doc);
+                let value = self.argument(&field.value, kind, &subject, &doc, scope);
                 if value.has_poison() {
                     return None;
                 }
@@ -317,15 +369,27 @@ impl<'a> Lower<'a> {
         }
         let graph = &self.network.graph;
         if let Some(input) = graph.input_nodes().first() {
-            let channels = graph.ty(*input).shape[0];
-            let lists = [("data.mean", train.recipe.data.mean()), ("data.std", train.recipe.data.std())];
+            let graph_shape = graph.ty(*input).shape.extents().to_vec();
+            let channels = graph_shape[0];
+            let noun = if channels == 1 { "channel" } else { "channels" };
+            let lists = [
+                ("data.mean", train.recipe.data.mean()),
+                ("data.std", train.recipe.data.std()),
+            ];
             for (key, numbers) in lists {
                 if !matches!(numbers.len(), 0 | 1) && numbers.len() != channels {
                     let count = numbers.len();
                     self.report(
-                        Diagnostic::error(codes::RECIPE_RANGE, format!("`{key}` has {count} numbers for {channels} channels"))
-                            .at(train.span_of(key), "one for each channel, or one for all")
-                            .also(self.network.inputs[0].1, format!("{channels} channels")),
+                        Diagnostic::error(
+                            codes::RECIPE_RANGE,
+                            format!("`{key}` has {count} numbers for {channels} {noun}"),
+                        )
+                        .at(train.span_of(key), "not one for each channel")
+                        .also(
+                            self.network.inputs[0].1,
+                            format!("{}", netc_runtime::Shape::from(graph_shape.as_slice())),
+                        )
+                        .hint("one number holds for all channels"),
                     );
                 }
             }
@@ -338,19 +402,49 @@ impl<'a> Lower<'a> {
     /// Cross-entropy takes logits: an output that has passed softmax would pass it twice.
     fn check_logits(&mut self, train: &Train) {
         let graph = &self.network.graph;
-        let Some((name, node)) = graph.outputs().first() else { return };
-        if !matches!(graph.node(*node).operator, Operator::Softmax(_) | Operator::LogSoftmax(_)) {
+        let Some((name, node)) = graph.outputs().first() else {
+            return;
+        };
+        if !matches!(
+            graph.node(*node).operator,
+            Operator::Softmax(_) | Operator::LogSoftmax(_)
+        ) {
             return;
         }
         let layer = graph.node(*node).name.clone();
         let place = graph.node(*node).origin.unwrap_or_default();
         self.report(
-            Diagnostic::warning(codes::SOFTMAX_TWICE, format!("`cross_entropy` takes logits, and `{name}` has passed softmax"))
-                .at(place, "softmax once more")
-                .also(train.span_of("loss"), "applies softmax itself")
-                .note(format!("`{layer}` squeezes the logits, and training gets slow and timid"))
-                .hint("end in the dense layer or convolution; softmax changes no order of classes"),
+            Diagnostic::warning(
+                codes::SOFTMAX_TWICE,
+                format!("`cross_entropy` takes logits, and `{name}` has passed softmax"),
+            )
+            .at(place, "softmax once more")
+            .also(train.span_of("loss"), "applies softmax itself")
+            .note(format!(
+                "`{layer}` squeezes the logits, and training gets slow and timid"
+            ))
+            .hint("end in the dense layer or convolution; softmax changes no order of classes"),
         );
+    }
+}
+
+/// The doc of a field as part of a message: lowercase, without a full stop.
+fn lowered_doc(doc: &str) -> String {
+    let mut letters = doc.trim_end_matches('.').chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// What to do about values that only make no sense together.
+fn way_out(key: &str, recipe: &TrainRecipe) -> String {
+    match key {
+        "schedule.warmup" => format!(
+            "the run has {} epochs: raise `epochs`, or warm up for less",
+            recipe.epochs
+        ),
+        "optimizer.momentum" => "add `momentum = 0.9`: nesterov looks ahead along the momentum".to_owned(),
+        key => format!("change it here or with `--set {key}=…`"),
     }
 }
 
@@ -359,13 +453,20 @@ fn changed(arguments: &[Argument], places: &[Place<'_>], changes: &[(Name, Expr)
     let mut arguments = arguments.to_vec();
     for (name, value) in changes {
         let position = places.iter().position(|place| place.name == name.text);
-        let present = arguments.iter_mut().enumerate().find(|(index, argument)| match &argument.name {
-            Some(known) => known.text == name.text,
-            None => Some(*index) == position,
-        });
+        let present = arguments
+            .iter_mut()
+            .enumerate()
+            .find(|(index, argument)| match &argument.name {
+                Some(known) => known.text == name.text,
+                None => Some(*index) == position,
+            });
         match present {
             Some((_, argument)) => argument.value = value.clone(),
-            None => arguments.push(Argument { name: Some(name.clone()), value: value.clone(), span: name.span.to(value.span) }),
+            None => arguments.push(Argument {
+                name: Some(name.clone()),
+                value: value.clone(),
+                span: name.span.to(value.span),
+            }),
         }
     }
     arguments
@@ -379,9 +480,15 @@ fn keep_spans(spans: &mut BTreeMap<String, Span>, key: &str, choice: &Choice, bo
 
 fn unsupported(section: &Section) -> Diagnostic {
     let word = section.kind.keyword();
-    Diagnostic::error(codes::UNSUPPORTED_SECTION, format!("`{word}` is not supported by this version"))
-        .at(section.kind_span.to(section.net.span), "the language has it, this compiler cannot follow it yet")
-        .hint("put `//` before its lines; `train` is supported")
+    Diagnostic::error(
+        codes::UNSUPPORTED_SECTION,
+        format!("`{word}` is not supported by this version"),
+    )
+    .at(
+        section.kind_span.to(section.net.span),
+        "the language has it, this compiler cannot follow it yet",
+    )
+    .hint("put `//` before its lines; `train` is supported")
 }
 
 /// Names that other frameworks use, with ours.
@@ -402,11 +509,13 @@ const FIELD_ALIASES: [(&str, &str); 12] = [
 
 fn unknown_field(name: &Name) -> Diagnostic {
     let shown = shorten(&name.text, 40);
-    let diagnostic =
-        Diagnostic::error(codes::UNKNOWN_FIELD, format!("`train` has no field `{shown}`")).at(name.span, "unknown field");
+    let diagnostic = Diagnostic::error(codes::UNKNOWN_FIELD, format!("`train` has no field `{shown}`"))
+        .at(name.span, "unknown field");
     if matches!(name.text.as_str(), "lr" | "learning_rate" | "momentum" | "weight_decay") {
         let key = if name.text == "learning_rate" { "lr" } else { &name.text };
-        return diagnostic.hint(format!("it is an argument of the optimizer: `optimizer = sgd({key} = …)`"));
+        return diagnostic.hint(format!(
+            "it is an argument of the optimizer: `optimizer = sgd({key} = …)`"
+        ));
     }
     if let Some((_, ours)) = FIELD_ALIASES.iter().find(|(theirs, _)| *theirs == name.text) {
         return diagnostic.suggest(Some(ours));
@@ -419,7 +528,8 @@ fn unknown_field(name: &Name) -> Diagnostic {
 
 fn unknown_choice(field: &Field, choices: &[Choice], name: &str, span: Span) -> Diagnostic {
     let shown = shorten(name, 40);
-    let diagnostic = Diagnostic::error(codes::UNKNOWN_CHOICE, format!("`{}` cannot be `{shown}`", field.name)).at(span, "unknown here");
+    let diagnostic = Diagnostic::error(codes::UNKNOWN_CHOICE, format!("`{}` cannot be `{shown}`", field.name))
+        .at(span, "unknown here");
     let alias = match (field.name, name) {
         ("optimizer", "adamw") => Some("`adam`: its weight decay is added to the gradient"),
         ("loss", "mse") => Some("`mean_squared_error`"),
@@ -444,7 +554,10 @@ fn unknown_choice(field: &Field, choices: &[Choice], name: &str, span: Span) -> 
 }
 
 fn not_a_choice(field: &Field, span: Span, found: &Value) -> Diagnostic {
-    let diagnostic = Diagnostic::error(codes::WRONG_KIND, format!("`{}` cannot be {}", field.name, found.kind()))
-        .at(span, format!("this is {}", found.kind()));
+    let diagnostic = Diagnostic::error(
+        codes::WRONG_KIND,
+        format!("`{}` cannot be {}", field.name, found.kind()),
+    )
+    .at(span, format!("this is {}", found.kind()));
     diagnostic.hint(format!("write for example `{} = {}`", field.name, field.example))
 }

@@ -44,11 +44,22 @@ impl Setting {
         let start = FLAG.len();
         let field_name = name(field, file, start);
         let argument_name = argument.map(|argument| name(argument, file, start + field.len() + 1));
-        let (Some(field), Some(argument)) = (field_name, argument_name.map_or(Some(None), |name| name.map(Some))) else {
+        let (Some(field), Some(argument)) = (field_name, argument_name.map_or(Some(None), |name| name.map(Some)))
+        else {
             let place = Span::new(file, start, sign);
-            return Err(malformed("the key of a setting is a field, or a field and an argument", place, "not a key").into());
+            return Err(malformed(
+                "the key of a setting is a field, or a field and an argument",
+                place,
+                "not a key",
+            )
+            .into());
         };
-        Ok(Self { field, argument, value: value(&shown, sign, file, whole)?, span: whole })
+        Ok(Self {
+            field,
+            argument,
+            value: value(&shown, sign, file, whole)?,
+            span: whole,
+        })
     }
 }
 
@@ -68,7 +79,10 @@ fn name(text: &str, file: FileId, start: usize) -> Option<Name> {
     let is_name = trimmed.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && trimmed.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let start = start + (text.len() - text.trim_start().len());
-    is_name.then(|| Name { text: trimmed.to_owned(), span: Span::new(file, start, start + trimmed.len()) })
+    is_name.then(|| Name {
+        text: trimmed.to_owned(),
+        span: Span::new(file, start, start + trimmed.len()),
+    })
 }
 
 fn malformed(message: &str, span: Span, label: &str) -> Diagnostic {
@@ -84,16 +98,37 @@ mod tests {
     #[test]
     fn spans_point_into_what_was_typed() {
         let mut sources = Sources::new();
-        for (text, value) in [("seed=1", "1"), ("optimizer.lr = 1e-3", "1e-3"), ("augment=[flip]", "[flip]"), ("x=-1", "-1")] {
+        for (text, value) in [
+            ("seed=1", "1"),
+            ("optimizer.lr = 1e-3", "1e-3"),
+            ("augment=[flip]", "[flip]"),
+            ("x=-1", "-1"),
+        ] {
             let setting = Setting::parse(text, &mut sources).unwrap();
             assert_eq!(sources.slice(setting.value.span), Some(value));
-            assert_eq!(sources.slice(setting.field.span), text.split(['.', '=']).next().map(str::trim));
+            assert_eq!(
+                sources.slice(setting.field.span),
+                text.split(['.', '=']).next().map(str::trim)
+            );
         }
     }
 
     #[test]
     fn only_one_value_is_taken() {
-        for text in ["", "epochs", "=3", "a.b.c=3", "a b=3", "epochs=", "epochs=1 2", "epochs=1\nconst x = 2", "é=1", "a.=1", ".=1", "epochs=)"] {
+        for text in [
+            "",
+            "epochs",
+            "=3",
+            "a.b.c=3",
+            "a b=3",
+            "epochs=",
+            "epochs=1 2",
+            "epochs=1\nconst x = 2",
+            "é=1",
+            "a.=1",
+            ".=1",
+            "epochs=)",
+        ] {
             assert!(Setting::parse(text, &mut Sources::new()).is_err(), "{text}");
         }
     }
