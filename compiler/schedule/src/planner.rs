@@ -67,7 +67,8 @@ fn known_early(graph: &Graph) -> BTreeSet<NodeId> {
             Operator::Input(_) => false,
             Operator::Parameter(_) => !updated.contains(&id),
             Operator::Constant(_) => true,
-            _ => graph.inputs(id).iter().all(|input| known.contains(input)),
+            // What is spread over a batch has as many parts as a run has samples, which only a run knows.
+            _ => !graph.ty(id).batched && graph.inputs(id).iter().all(|input| known.contains(input)),
         };
         if early {
             known.insert(id);
