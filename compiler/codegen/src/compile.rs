@@ -174,3 +174,127 @@ fn parameter(slot: &netc_schedule::ParameterSlot) -> program::ParameterSlot {
         updated: slot.updated,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use netc_runtime::execute::{Options, Session};
+    use netc_runtime::{DType, Init, Shape, Tensor};
+    use netc_schedule::kernel::{Contract, PackWeights, Pointwise, Spread, Stride, Tap};
+    use netc_schedule::{Axes, Buffer, BufferId, Expression, Instruction, Kernel, ParameterSlot};
+
+    use super::*;
+    use crate::testing::machines;
+
+    fn vector(buffer: u32, count: usize, batched: bool) -> View {
+        View {
+            buffer: BufferId(buffer),
+            dtype: DType::F32,
+            offset: 0,
+            extents: Axes { channel: count, row: 1, column: 1 },
+            strides: Axes { channel: 1, row: 1, column: 1 },
+            sample_stride: if batched { count } else { 0 },
+        }
+    }
+
+    /// `y = relu(W x + b)` for `W` of 3x5, packed in the prologue, through the arena.
+    fn dense_plan(machine: &Machine) -> Plan {
+        let panel = machine.panel();
+        let pack = PackWeights {
+            groups: 1,
+            group_stride: 15,
+            width: 3,
+            width_stride: 5,
+            depth: 5,
+            depth_stride: 1,
+            tap_offsets: vec![0],
+            panel,
+        };
+        let contract = Contract {
+            taps: vec![Tap { row: 0, column: 0 }],
+            stride: Stride { row: 1, column: 1 },
+            groups: 1,
+            depth: 5,
+            width: 3,
+            panel,
+            bias: true,
+            epilogue: Expression::identity(),
+        };
+        let mut relu = Expression::identity();
+        let zero = relu.push(Instruction::Constant(0.0));
+        relu.push(Instruction::Maximum(0, zero));
+        let relu = Pointwise { spreads: vec![Spread::Full], body: relu, divisor: netc_schedule::kernel::Divisor::One };
+        let buffer = |elements: usize, place: Place| Buffer { size_bytes: 4 * elements, place };
+        let packed = vector(3, pack.packed_count(), false);
+        let step = |name: &str, kernel: Kernel, reads: Vec<View>, write: View| Step {
+            name: name.to_owned(),
+            kernel,
+            reads,
+            write,
+            macs: 15,
+        };
+        let slot = |name: &str, shape: &[usize]| ParameterSlot {
+            name: name.to_owned(),
+            shape: Shape::new(shape.to_vec()),
+            init: Init::Constant(0.0),
+            in_model: true,
+            updated: false,
+        };
+        let ports = |name: &str, buffer: u32, count: usize| {
+            vec![Port { name: name.to_owned(), view: vector(buffer, count, true), shape: Shape::new(vec![count]) }]
+        };
+        Plan {
+            name: "dense".to_owned(),
+            buffers: vec![
+                buffer(5, Place::Input(0)),
+                buffer(15, Place::Parameter(0)),
+                buffer(3, Place::Parameter(1)),
+                buffer(5 * panel, Place::Prepared { offset_bytes: 0 }),
+                buffer(3, Place::Batched { offset_bytes: 0 }),
+                buffer(3, Place::Output(0)),
+            ],
+            prologue: vec![step("dense1", Kernel::PackWeights(pack), vec![vector(1, 15, false)], packed.clone())],
+            steps: vec![
+                step(
+                    "dense1",
+                    Kernel::Contract(contract),
+                    vec![vector(0, 5, true), packed, vector(2, 3, false)],
+                    vector(4, 3, true),
+                ),
+                step("relu1", Kernel::Pointwise(relu), vec![vector(4, 3, true)], vector(5, 3, true)),
+            ],
+            inputs: ports("x", 0, 5),
+            outputs: ports("y", 5, 3),
+            parameters: vec![slot("dense1.weight", &[3, 5]), slot("dense1.bias", &[3])],
+            prepared_bytes: 20 * panel,
+            batched_bytes: 64,
+            ..Plan::default()
+        }
+    }
+
+    #[test]
+    fn a_plan_becomes_a_program_that_runs() {
+        for machine in machines() {
+            let program = compile(&dense_plan(&machine), &machine).unwrap();
+            assert!(program.code_bytes > 0);
+            let weights: Vec<f32> = (0..15u8).map(|index| f32::from(index) - 7.0).collect();
+            let values = [
+                ("dense1.weight".to_owned(), Tensor::from_f32(vec![3, 5], weights).unwrap()),
+                ("dense1.bias".to_owned(), Tensor::from_f32(vec![3], vec![1.0, 2.0, 3.0]).unwrap()),
+            ];
+            let mut session =
+                Session::with_tensors(std::sync::Arc::new(program), Options::default(), values.into()).unwrap();
+            let x = Tensor::from_f32(vec![2, 5], vec![1.0, 0.0, 2.0, 0.0, 0.0, -1.0, -1.0, 0.0, 0.0, 1.0]).unwrap();
+            let y = session.run_tensors(&[("x", &x)]).unwrap();
+            // Rows of W: -7..-3, -2..2, 3..7.
+            assert_eq!(y[0].1.as_f32().unwrap(), [0.0, 0.0, 16.0, 11.0, 7.0, 3.0]);
+        }
+    }
+
+    #[test]
+    fn kernels_are_shown_as_text() {
+        let mut plan = dense_plan(&Machine::portable());
+        plan.prologue.clear();
+        plan.steps.remove(0);
+        insta::assert_snapshot!(emit(&plan, &Machine::portable()).unwrap());
+    }
+}

@@ -206,7 +206,7 @@ mod tests {
         body.push(function(0));
         let kernel = Kernel::Pointwise(Pointwise { spreads: vec![Spread::Full], body, divisor: Divisor::One });
         let step = Step { name: "function".to_owned(), kernel, reads: vec![x], write: y, macs: 0 };
-        run(&step, &netc_schedule::Machine::portable(), 1, &vec![inputs.to_vec(), vec![0.0; inputs.len()]]).pop().unwrap()
+        run(&step, machine, 1, &vec![inputs.to_vec(), vec![0.0; inputs.len()]]).pop().unwrap()
     }
 
     /// Distance in units in the last place of the exact result, which counts subnormals.

@@ -12,6 +12,7 @@ use netc_schedule::{Expression, Kernel, Machine, Step, View};
 use crate::builder::Builder;
 use crate::compile::level_of;
 use crate::jit::{Assembler, Code, host_module};
+use crate::kernels;
 use crate::testing::{Compiled, Order, Setup, compile, machines};
 
 /// Seconds of the fastest of several runs.
@@ -128,6 +129,19 @@ impl Case {
     }
 }
 
+/// Microseconds to build and compile one kernel.
+fn compile_us(step: &Step, machine: &Machine) -> f64 {
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        let mut assembler = Assembler::new(host_module().unwrap(), level_of(machine).unwrap());
+        let before = Instant::now();
+        let built = kernels::build(step, machine).unwrap();
+        assembler.define("measured", built.ir).unwrap();
+        best = best.min(before.elapsed().as_secs_f64());
+    }
+    best * 1e6
+}
+
 /// Seconds of one run of all tasks on this thread.
 fn time(step: &Step, setup: &Setup, machine: &Machine, batch: usize) -> f64 {
     let compiled: Compiled = compile(step, machine);
@@ -165,13 +179,15 @@ fn measure() {
         println!("{} lanes, peak {peak:.1} GFLOP/s", machine.lanes);
         for case in &CASES {
             let (step, setup) = case.contract(&machine);
+            let forward_compile = compile_us(&step, &machine);
             let forward = time(&step, &setup, &machine, case.batch);
             let (step, setup) = case.weight_gradient(&machine);
+            let backward_compile = compile_us(&step, &machine);
             let backward = time(&step, &setup, &machine, case.batch);
             let speed = |seconds: f64| 2.0 * case.macs() as f64 / seconds / 1e9;
             let (forward_speed, backward_speed) = (speed(forward), speed(backward));
             println!(
-                "  {:26} contract {:9.1} us {forward_speed:6.1} ({:3.0} %)  weight_gradient {:9.1} us {backward_speed:6.1} ({:3.0} %)",
+                "  {:26} contract {:9.1} us {forward_speed:6.1} ({:3.0} %)  weight_gradient {:9.1} us {backward_speed:6.1} ({:3.0} %)  compiled in {forward_compile:.0} and {backward_compile:.0} us",
                 case.name,
                 forward * 1e6,
                 100.0 * forward_speed / peak,

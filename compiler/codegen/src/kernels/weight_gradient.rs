@@ -239,11 +239,18 @@ impl Plan {
         let macs = weights * self.height * self.width * TYPICAL_BATCH;
         let wanted = (macs / MACS_PER_TASK).clamp(LEAST_TASKS, 256);
         let blocks = self.groups * self.blocks();
-        let by_block = Cut::new(blocks, blocks.div_ceil(wanted));
         let passes = self.rows.first().map_or(1, |(_, loops)| loops.first().map_or(1, RowLoop::passes));
         let rows = if self.rows.len() == 1 { passes } else { self.rows.len() };
-        let wanted = wanted.div_ceil(by_block.parts);
-        (by_block, Cut::new(rows, rows.div_ceil(wanted)))
+        // The outer loop is cut first, the inner one if that is not enough.
+        let cut = |outer: usize, inner: usize| {
+            let outer = Cut::new(outer, outer / wanted);
+            (outer, Cut::new(inner, inner / wanted.div_ceil(outer.parts)))
+        };
+        if self.turned {
+            let (rows, blocks) = cut(rows, blocks);
+            return (blocks, rows);
+        }
+        cut(blocks, rows)
     }
 
     /// The vectors of a block.
@@ -264,32 +271,58 @@ impl Plan {
         (start..end).step_by(self.lanes).map(one).collect()
     }
 
+    /// All tiles, summed over one chunk. Rows are the inner loop, or the outer where vectors lie side by side in the
+    /// result, so that results are written in the order they lie.
     fn chunk(&self, b: &mut Builder, bases: &Bases, chunk: &Chunk, blocks: (Int, Int), rows: (Int, Int)) {
         let start = bases.moved(b, chunk.samples.0, self.sample, 1);
         let start = start.moved(b, chunk.rows.0, self.row, 1);
+        if self.turned {
+            self.each_row(b, start, rows, &mut |b, bases, tile| {
+                self.each_block(b, bases, blocks, &mut |b, bases, vectors| self.tile(b, bases, chunk, vectors, tile));
+            });
+        } else {
+            self.each_block(b, start, blocks, &mut |b, bases, vectors| {
+                self.each_row(b, bases, rows, &mut |b, bases, tile| self.tile(b, bases, chunk, vectors, tile));
+            });
+        }
+    }
+
+    /// `body` for every block of vectors in a range that counts through all groups.
+    fn each_block(
+        &self,
+        b: &mut Builder,
+        bases: Bases,
+        (first, last): (Int, Int),
+        body: &mut dyn FnMut(&mut Builder, Bases, &[Vector]),
+    ) {
         let count = self.blocks();
-        b.for_range(blocks.0, blocks.1, 1, |b, index| {
+        b.for_range(first, last, 1, |b, index| {
             let (group, block) = (b.divide(index, count), b.remainder(index, count));
-            let bases = start.moved(b, group, self.group, 1);
+            let (group, block) = if self.groups == 1 { (Int::Constant(0), index) } else { (group, block) };
+            let bases = bases.moved(b, group, self.group, 1);
+            if count == 1 {
+                return body(b, bases, &self.vectors(0));
+            }
             // Vectors are counted from the group's first channel in the last block, from the block's in others.
-            let last = self.vectors(count - 1);
+            let body = std::cell::RefCell::new(body);
             b.when_else(
                 block,
                 Comparison::Equal,
                 count - 1,
-                |b| self.rows(b, bases, chunk, &last, rows),
+                |b| (body.borrow_mut())(b, bases, &self.vectors(count - 1)),
                 |b| {
                     let bases = bases.moved(b, block, self.channel, self.block * self.lanes);
-                    self.rows(b, bases, chunk, &self.vectors(0), rows);
+                    (body.borrow_mut())(b, bases, &self.vectors(0));
                 },
             );
         });
     }
 
-    fn rows(&self, b: &mut Builder, bases: Bases, chunk: &Chunk, vectors: &[Vector], range: (Int, Int)) {
+    /// `body` for every tile's rows; `range` counts passes of the outermost loop, or lists of rows.
+    fn each_row(&self, b: &mut Builder, bases: Bases, range: (Int, Int), body: &mut RowBody<'_>) {
         if let [(origin, loops)] = self.rows.as_slice() {
             let bases = bases.moved(b, Int::Constant(1), *origin, 1);
-            return self.row_loops(b, loops, bases, chunk, vectors, range, None);
+            return row_loops(b, loops, bases, range, None, body);
         }
         for (index, (origin, loops)) in self.rows.iter().enumerate() {
             let (first, last) = range;
@@ -297,49 +330,8 @@ impl Plan {
                 b.when(index, Comparison::Less, last, |b| {
                     let bases = bases.moved(b, Int::Constant(1), *origin, 1);
                     let all = (Int::Constant(0), Int::from(loops[0].passes()));
-                    self.row_loops(b, loops, bases, chunk, vectors, all, None);
+                    row_loops(b, loops, bases, all, None, body);
                 });
-            });
-        }
-    }
-
-    /// The remaining loops over rows; `tile` holds the blocked loop's distances and how many of it a tile has.
-    #[expect(clippy::too_many_arguments, reason = "the state of a recursion, all of which every level passes on")]
-    fn row_loops(
-        &self,
-        b: &mut Builder,
-        loops: &[RowLoop],
-        bases: Bases,
-        chunk: &Chunk,
-        vectors: &[Vector],
-        (first, last): (Int, Int),
-        tile: Option<(usize, Distances)>,
-    ) {
-        let [row_loop, inner @ ..] = loops else { return self.tile(b, bases, chunk, vectors, tile) };
-        let next = |b: &mut Builder, bases: Bases, tile: Option<(usize, Distances)>| {
-            let passes = inner.first().map_or(1, RowLoop::passes);
-            self.row_loops(b, inner, bases, chunk, vectors, (Int::Constant(0), Int::from(passes)), tile);
-        };
-        let distances = row_loop.distances;
-        if row_loop.block == 1 {
-            b.for_range(first, last, 1, |b, index| {
-                let bases = bases.moved(b, index, distances, 1);
-                next(b, bases, tile);
-            });
-            return;
-        }
-        let block = row_loop.block;
-        let (whole, rest) = (row_loop.extent / block, row_loop.extent % block);
-        let stop = b.smaller(last, whole);
-        b.for_range(first, stop, 1, |b, index| {
-            let bases = bases.moved(b, index, distances, block);
-            next(b, bases, Some((block, distances)));
-        });
-        if rest > 0 {
-            let start = b.larger(first, whole);
-            b.for_range(start, last, 1, |b, index| {
-                let bases = bases.moved(b, index, distances, block);
-                next(b, bases, Some((rest, distances)));
             });
         }
     }
@@ -351,7 +343,7 @@ impl Plan {
         bases: Bases,
         chunk: &Chunk,
         vectors: &[Vector],
-        tile: Option<(usize, Distances)>,
+        tile: Option<TileRows>,
     ) {
         let (count, outer) = tile.unwrap_or((1, Distances::default()));
         let (inside, inner) = self.inside;
@@ -363,6 +355,39 @@ impl Plan {
         let row_offsets = if self.turned { offsets(|d| d.dy) } else { offsets(|d| d.x) };
         let tile = Tile { plan: self, vectors, row_offsets, result_offsets: offsets(|d| d.dw) };
         tile.write(b, bases, chunk);
+    }
+}
+
+/// How many of the blocked loop's passes a tile has, and their distances.
+type TileRows = (usize, Distances);
+/// What is done with the address of a tile and its rows.
+type RowBody<'a> = dyn FnMut(&mut Builder, Bases, Option<TileRows>) + 'a;
+
+/// The remaining loops over rows.
+fn row_loops(
+    b: &mut Builder,
+    loops: &[RowLoop],
+    bases: Bases,
+    (first, last): (Int, Int),
+    tile: Option<TileRows>,
+    body: &mut RowBody<'_>,
+) {
+    let [row_loop, inner @ ..] = loops else { return body(b, bases, tile) };
+    let RowLoop { extent, block, distances } = *row_loop;
+    let all = (Int::Constant(0), Int::from(inner.first().map_or(1, RowLoop::passes)));
+    let (whole, rest) = (extent / block, extent % block);
+    let rows = |count: usize| if block == 1 { tile } else { Some((count, distances)) };
+    let stop = b.smaller(last, whole);
+    b.for_range(first, stop, 1, |b, index| {
+        let bases = bases.moved(b, index, distances, block);
+        row_loops(b, inner, bases, all, rows(block), body);
+    });
+    if rest > 0 {
+        let start = b.larger(first, whole);
+        b.for_range(start, last, 1, |b, index| {
+            let bases = bases.moved(b, index, distances, block);
+            row_loops(b, inner, bases, all, rows(rest), body);
+        });
     }
 }
 
