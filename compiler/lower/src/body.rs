@@ -32,12 +32,21 @@ impl<'a> Lower<'a> {
                     }
                 }
                 Statement::Pipeline(value) => result = self.evaluate(value, scope),
-                // Kept until the whole network is known.
-                Statement::Expect(_) => {}
+                Statement::Expect(expect) => self.note_expectations(expect, scope),
             }
         }
         names.into_iter().for_each(|name| self.forget(name, scope));
         result
+    }
+
+    /// Works out what is expected, while the names of the body are known; compared when the whole network is.
+    fn note_expectations(&mut self, expect: &ast::Expect, scope: &mut Scope) {
+        let ground = std::mem::replace(&mut scope.ground, Ground::Numbers);
+        for entry in &expect.entries {
+            let value = self.evaluate(&entry.value, scope);
+            self.network.expectations.push((entry.clone(), value));
+        }
+        scope.ground = ground;
     }
 
     /// Gives a name a value unless the body has given it one; false if it has.

@@ -32,9 +32,10 @@ const ROWS: usize = 12;
 
 impl Lower<'_> {
     /// Compares. `is_changed` says that arguments from outside changed the network.
-    pub(crate) fn expect(&mut self, net: &ast::Net, entries: &[(&ast::Field, Value)], is_changed: bool) {
+    pub(crate) fn expect(&mut self, net: &ast::Net, is_changed: bool) {
+        let entries = std::mem::take(&mut self.network.expectations);
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-        for (entry, value) in entries {
+        for (entry, value) in &entries {
             let key = entry.name.text.as_str();
             let Some((known, _)) = KEYS.iter().find(|(name, _)| *name == key) else {
                 let diagnostic = Diagnostic::error(codes::UNKNOWN_EXPECTATION, format!("`{key}` cannot be expected"))

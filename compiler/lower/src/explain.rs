@@ -120,19 +120,22 @@ fn needed(window: &Window, extents: &[usize]) -> Vec<usize> {
     (0..extents.len()).map(along).collect()
 }
 
+/// The least padding on each side with which the window fits: half of what is missing, rounded up, so always narrower
+/// than the window.
+fn pads_needed(window: &Window, extents: &[usize]) -> Vec<usize> {
+    let along = |(axis, &extent): (usize, &usize)| {
+        window
+            .extent(axis)
+            .saturating_sub(extent)
+            .div_ceil(2)
+            .max(window.pad_before[axis])
+    };
+    extents.iter().enumerate().map(along).collect()
+}
+
 /// ``add `pad = 1` here, or drop the pooling on line 6``.
 fn way_out(site: &Site<'_>, window: &Window, extents: &[usize]) -> String {
-    let pads: Vec<usize> = extents
-        .iter()
-        .enumerate()
-        .map(|(axis, &extent)| {
-            window
-                .extent(axis)
-                .saturating_sub(extent)
-                .div_ceil(2)
-                .max(window.pad_before[axis])
-        })
-        .collect();
+    let pads = pads_needed(window, extents);
     let pad = match pads.as_slice() {
         [first, rest @ ..] if rest.iter().all(|pad| pad == first) => first.to_string(),
         pads => format!("[{}]", pads.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
@@ -152,7 +155,6 @@ fn way_out(site: &Site<'_>, window: &Window, extents: &[usize]) -> String {
         (_, _, Some(_)) => format!("or pad `{}` {line}", culprit.text),
         _ => "or take a smaller kernel".to_owned(),
     };
-    // Padding may be no wider than the window; half of it, rounded up, is enough unless the window is dilated a lot.
     format!("{verb} `pad = {pad}` here, {other}")
 }
 
@@ -458,6 +460,18 @@ fn part_that_differs(first: &Shape, second: &Shape) -> Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        /// The way out that a message offers is one.
+        #[test]
+        fn the_padding_offered_is_enough(kernel in 1..40usize, dilation in 1..9usize, stride in 1..9usize, extent in 1..20usize) {
+            let window = Window::new([kernel]).with_dilation([dilation]).with_stride([stride]);
+            let pads = pads_needed(&window, &[extent]);
+            proptest::prop_assert!(window.clone().with_padding(pads.clone()).output_extents(&[extent]).is_ok());
+            let least = pads[0] == 0 || window.with_padding([pads[0] - 1]).output_extents(&[extent]).is_err();
+            proptest::prop_assert!(least, "less would do");
+        }
+    }
 
     #[test]
     fn divisors_around() {

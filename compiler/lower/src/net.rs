@@ -1,7 +1,7 @@
 //! One net: which one, its arguments, its body, and what must be there at the end.
 
 use netc_diagnostics::{Diagnostic, Span, did_you_mean};
-use netc_syntax::ast::{self, Statement};
+use netc_syntax::ast;
 
 use crate::Request;
 use crate::codes;
@@ -84,7 +84,7 @@ impl<'a> Lower<'a> {
         let mut scope = Scope::new(file, Ground::Network, String::new());
         let values = self.net_arguments(net, request);
         self.parameters(&net.parameters, values, &mut scope);
-        let expectations = self.net_body(net, &mut scope);
+        self.net_body(net, &mut scope);
         if self.is_exhausted {
             return;
         }
@@ -103,27 +103,14 @@ impl<'a> Lower<'a> {
             );
         }
         if !self.has_errors() {
-            self.expect(net, &expectations, !request.arguments.is_empty());
+            self.expect(net, !request.arguments.is_empty());
         }
     }
 
-    /// Lowers the body; the values of its expectations are worked out while its names are known.
-    fn net_body<'n>(&mut self, net: &'n ast::Net, scope: &mut Scope) -> Vec<(&'n ast::Field, Value)> {
-        // Names of `let` are gone after the body, so expectations see the net's parameters and constants.
+    fn net_body(&mut self, net: &ast::Net, scope: &mut Scope) {
         self.body(&net.body, scope);
-        let ground = std::mem::replace(&mut scope.ground, Ground::Numbers);
-        let mut expectations = Vec::new();
-        for statement in &net.body.statements {
-            let Statement::Expect(expect) = statement else { continue };
-            for entry in &expect.entries {
-                let value = self.evaluate(&entry.value, scope);
-                expectations.push((entry, value));
-            }
-        }
-        scope.ground = ground;
         let names: Vec<String> = scope.bindings().map(|(name, _)| name.to_owned()).collect();
         names.iter().for_each(|name| self.forget(name, scope));
-        expectations
     }
 
     /// A value for each parameter of the net that the request gives one for.

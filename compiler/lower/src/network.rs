@@ -9,7 +9,7 @@ use netc_diagnostics::{Diagnostic, Span};
 use netc_graph::operators::input::Input;
 use netc_graph::{Graph, NodeId, Type};
 use netc_runtime::{DType, Shape};
-use netc_syntax::ast::{Argument, Layer as LayerStage, Name, Stage, StageKind};
+use netc_syntax::ast::{Argument, Field, Layer as LayerStage, Name, Stage, StageKind};
 
 use crate::codes;
 use crate::items::Item;
@@ -50,6 +50,8 @@ pub(crate) struct Network {
     names: BTreeMap<String, Span>,
     /// Names of outputs, with their places; also of those that are poison.
     pub(crate) outputs: Vec<(String, Span)>,
+    /// What the net expects of itself.
+    pub(crate) expectations: Vec<(Field, Value)>,
     /// Names of inputs, with their places.
     pub(crate) inputs: Vec<(String, Span)>,
 }
@@ -257,16 +259,6 @@ impl<'a> Lower<'a> {
         inputs: Vec<(Value, Span)>,
         span: Span,
     ) -> Option<Vec<(Tensor, Span)>> {
-        if layer.takes == Takes::Several && inputs.len() < 2 {
-            let message = format!("`{}` needs at least two values, found {}", layer.name, inputs.len());
-            let hint = format!("write `{0}(a, b)`, or `a |> {0}(b)`", layer.name);
-            self.report(
-                Diagnostic::error(codes::MISSING_ARGUMENT, message)
-                    .at(span, "a value is missing")
-                    .hint(hint),
-            );
-            return None;
-        }
         let mut tensors = Vec::with_capacity(inputs.len());
         let mut is_complete = true;
         for (value, place) in inputs {
@@ -284,12 +276,28 @@ impl<'a> Lower<'a> {
                         .filter(|_| layer.takes == Takes::Several && other.is_number());
                     self.report(match keyword {
                         Some(argument) => diagnostic.hint(format!("write `{} = {other}`", argument.name)),
+                        None if matches!(other, Value::List(_)) => {
+                            diagnostic.hint(format!("write the values one after the other: `{}(a, b)`", layer.name))
+                        }
                         None => diagnostic.hint("a value is an input, a `let`, `in` or a call"),
                     });
                 }
             }
         }
-        is_complete.then_some(tensors)
+        if !is_complete {
+            return None;
+        }
+        if layer.takes == Takes::Several && tensors.len() < 2 {
+            let message = format!("`{}` needs at least two values, found {}", layer.name, tensors.len());
+            let hint = format!("write `{0}(a, b)`, or `a |> {0}(b)`", layer.name);
+            self.report(
+                Diagnostic::error(codes::MISSING_ARGUMENT, message)
+                    .at(span, "a value is missing")
+                    .hint(hint),
+            );
+            return None;
+        }
+        Some(tensors)
     }
 
     /// The arguments of a layer, each checked by its kind.

@@ -2,7 +2,7 @@
 //!
 //! The project is the folder of the root file. `use` reaches files inside it and nothing else: absolute paths, `..`
 //! beyond the folder and links that lead out are refused. Each file is read once. What is visible in which file is
-//! decided later, in [`crate::items`]; nothing here looks inside a file.
+//! decided later, in `items.rs`; nothing here looks inside a file.
 
 use std::collections::BTreeMap;
 use std::fs::File;

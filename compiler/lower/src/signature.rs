@@ -215,6 +215,9 @@ impl Kind {
             {
                 diagnostic.hint(format!("write `{number:.0}`"))
             }
+            (_, Value::Text(text)) if self.words().contains(&text.as_str()) => {
+                diagnostic.hint(format!("write `{text}`, without quotes"))
+            }
             (Self::Text, Value::Symbol(word)) => diagnostic.hint(format!("write `\"{word}\"`")),
             (Self::Word(words), Value::Integer(0 | 1)) if words.contains(&"true") => {
                 diagnostic.hint("write `true` or `false`")

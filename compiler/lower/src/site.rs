@@ -298,17 +298,6 @@ fn same_padding(window: &Window, space: &[usize]) -> (Vec<usize>, Vec<usize>) {
     (0..space.len()).map(along).unzip()
 }
 
-impl Value {
-    /// Whether it, or an item of it, is poison.
-    pub(crate) fn has_poison(&self) -> bool {
-        match self {
-            Self::Poison => true,
-            Self::List(items) => items.iter().any(|(item, _)| item.has_poison()),
-            _ => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

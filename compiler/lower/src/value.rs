@@ -47,6 +47,15 @@ impl Value {
         }
     }
 
+    /// Whether it, or an item of it, is poison.
+    pub(crate) fn has_poison(&self) -> bool {
+        match self {
+            Self::Poison => true,
+            Self::List(items) => items.iter().any(|(item, _)| item.has_poison()),
+            _ => false,
+        }
+    }
+
     /// Whether it is a number.
     pub(crate) fn is_number(&self) -> bool {
         matches!(self, Self::Integer(_) | Self::Real(_))

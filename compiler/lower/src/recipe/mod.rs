@@ -1,6 +1,6 @@
 //! Recipes: the `train` section of a net, checked field by field, as plain data for the training loop.
 //!
-//! Fields and what they take are tables in [`fields`]; a [`Setting`] from the command line replaces a field, or one
+//! Fields and what they take are tables in `fields.rs`; a [`Setting`] from the command line replaces a field, or one
 //! argument of what it calls, before anything is checked, so that both are judged alike.
 
 pub(crate) mod fields;
