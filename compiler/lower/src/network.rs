@@ -268,8 +268,13 @@ impl<'a> Lower<'a> {
                 other => {
                     is_complete = false;
                     let message = format!("`{name}` takes values of the network, found {}", other.kind());
-                    let diagnostic =
-                        Diagnostic::error(codes::WRONG_KIND, message).at(place, format!("this is {other}"));
+                    let diagnostic = Diagnostic::error(codes::WRONG_KIND, message).at(
+                        place,
+                        match &other {
+                            Value::List(_) => "this is a list".to_owned(),
+                            other => format!("this is {other}"),
+                        },
+                    );
                     let keyword = layer
                         .arguments
                         .first()
