@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use crate::compile::level_of;
 use crate::jit::{Assembler, Code, host_module};
 use crate::kernels;
+use crate::x86::Level;
 
 /// Order of a tensor's axes in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,12 +203,14 @@ pub(crate) fn machines() -> Vec<Machine> {
 
 /// Compiles one step for a machine.
 pub(crate) fn compile(step: &Step, machine: &Machine) -> Compiled {
+    compile_by(step, machine, level_of(machine).expect("this processor has such vectors"))
+}
+
+/// Compiles one step for a machine by a lowering that may have wider vectors than it needs.
+fn compile_by(step: &Step, machine: &Machine, level: Option<Level>) -> Compiled {
     let built = kernels::build(step, machine).expect("the family has code");
     let text = built.ir.to_string();
-    let mut assembler = Assembler::new(
-        host_module().expect("Cranelift knows this processor"),
-        level_of(machine).expect("this processor has such vectors"),
-    );
+    let mut assembler = Assembler::new(host_module().expect("Cranelift knows this processor"), level);
     let id = assembler.define(step.kernel.name(), built.ir).expect("Cranelift takes the kernel");
     let code = Code::finish(assembler).expect("the code can be made executable");
     Compiled { function: code.function(id), tasks: built.tasks, text, _code: code }
@@ -215,7 +218,24 @@ pub(crate) fn compile(step: &Step, machine: &Machine) -> Compiled {
 
 /// What one step leaves in memory, run in three ways that must agree.
 pub(crate) fn run(step: &Step, machine: &Machine, batch: usize, start: &Memory) -> Memory {
-    let compiled = compile(step, machine);
+    let levels = [Level::Avx2, Level::Avx512].into_iter().filter(|level| Some(*level) <= Level::detect()).map(Some);
+    let own = level_of(machine).expect("this processor has such vectors");
+    let result = run_by(step, machine, own, batch, start);
+    // The kernel is the same, so every lowering with vectors as wide leaves the same bytes.
+    for other in levels.filter(|other| other.is_some_and(|level| level.lanes() > machine.lanes)) {
+        let same = bits(&result) == bits(&run_by(step, machine, other, batch, start));
+        assert!(same, "{other:?} and {own:?} differ\n{step:#?}");
+    }
+    result
+}
+
+fn bits(memory: &Memory) -> Vec<Vec<u32>> {
+    memory.iter().map(|buffer| buffer.iter().map(|value| value.to_bits()).collect()).collect()
+}
+
+/// What one step leaves in memory when it is compiled by one lowering.
+fn run_by(step: &Step, machine: &Machine, level: Option<Level>, batch: usize, start: &Memory) -> Memory {
+    let compiled = compile_by(step, machine, level);
     let count = compiled.tasks.count(batch as u64);
     let whole = [(0, count)].to_vec();
     let single = (0..count).rev().map(|task| (task, task + 1)).collect();
@@ -227,9 +247,6 @@ pub(crate) fn run(step: &Step, machine: &Machine, batch: usize, start: &Memory) 
         }
         guarded.iter().map(Guarded::contents).collect::<Memory>()
     });
-    let bits = |memory: &Memory| -> Vec<Vec<u32>> {
-        memory.iter().map(|buffer| buffer.iter().map(|value| value.to_bits()).collect()).collect()
-    };
     for other in &others {
         assert!(bits(&result) == bits(other), "results depend on how tasks are split\n{step:#?}");
     }

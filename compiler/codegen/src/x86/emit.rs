@@ -232,8 +232,8 @@ impl<'a> Emitter<'a> {
     pub(super) fn folded(&mut self, folded: Folded, width: Width) -> MemoryOperand {
         let (plain, spreads) = match folded {
             Folded::Load(address) => (self.address(address, RAX), false),
-            Folded::Broadcast(address) => (self.address(address, RAX), width == Width::All),
-            Folded::Constant(bits) => (stack(self.frame.constant(bits)), width == Width::All),
+            Folded::Broadcast(address) => (self.address(address, RAX), width != Width::One),
+            Folded::Constant(bits) => (stack(self.frame.constant(bits)), width != Width::One),
         };
         if spreads { spread(plain) } else { plain }
     }
@@ -492,10 +492,10 @@ impl<'a> Emitter<'a> {
 
     /// A vector register of the processor by its number.
     pub(super) fn named(&self, number: u8, width: Width) -> Machine {
-        let first = match (width, self.level) {
-            (Width::One, _) => Machine::XMM0,
-            (Width::All, Level::Avx2) => Machine::YMM0,
-            (Width::All, Level::Avx512) => Machine::ZMM0,
+        let first = match width {
+            Width::One | Width::Four => Machine::XMM0,
+            Width::Eight => Machine::YMM0,
+            Width::Sixteen => Machine::ZMM0,
         };
         first + u32::from(number)
     }
@@ -512,11 +512,7 @@ impl<'a> Emitter<'a> {
             Some(Folded::Load(address)) => self.memory(address),
             Some(folded) => {
                 let memory = self.folded(folded, Width::One);
-                let code = if width == Width::All {
-                    code::broadcast_memory(self.level)
-                } else {
-                    code::load(self.level, width)
-                };
+                let code = code::broadcast_memory(self.level, width);
                 self.push(Instruction::with2(code, self.named(scratch, width), memory));
                 return scratch;
             }

@@ -40,7 +40,7 @@ impl Emitter<'_> {
             }
             Statement::Broadcast { result, address } => {
                 let memory = self.memory(address);
-                self.load_into(result, memory, self.broadcast_code(result));
+                self.load_into(result, memory, code::broadcast_memory(self.level, self.width(result)));
             }
             Statement::Store { value, address } => {
                 let width = self.width(value);
@@ -114,13 +114,6 @@ impl Emitter<'_> {
         self.finish_vector(result, to);
     }
 
-    fn broadcast_code(&self, register: Register) -> Code {
-        match self.width(register) {
-            Width::All => code::broadcast_memory(self.level),
-            Width::One => code::load(self.level, Width::One),
-        }
-    }
-
     fn constant(&mut self, result: Register, bits: u32) {
         if bits == 0 {
             let (to, width) = (self.vector_target(result), self.width(result));
@@ -129,7 +122,7 @@ impl Emitter<'_> {
             return self.finish_vector(result, to);
         }
         let memory = stack(self.frame.constant(bits));
-        self.load_into(result, memory, self.broadcast_code(result));
+        self.load_into(result, memory, code::broadcast_memory(self.level, self.width(result)));
     }
 
     /// `to = left op right`.
@@ -160,8 +153,8 @@ impl Emitter<'_> {
             Level::Avx512 => Operand::Memory(spread(memory)),
             Level::Avx2 => {
                 self.push(Instruction::with2(
-                    code::broadcast_memory(self.level),
-                    self.named(scratch, Width::All),
+                    code::broadcast_memory(self.level, Width::Eight),
+                    self.named(scratch, Width::Eight),
                     memory,
                 ));
                 Operand::Register(scratch)
@@ -302,10 +295,10 @@ impl Emitter<'_> {
             Unary::Splat => {
                 let from = self.vector(value, self.scratch(0));
                 let to = self.vector_target(result);
-                let code = code::broadcast_register(self.level);
+                let code = code::broadcast_register(self.level, width);
                 self.push(Instruction::with2(
                     code,
-                    self.named(to, Width::All),
+                    self.named(to, width),
                     self.named(from, Width::One),
                 ));
                 self.finish_vector(result, to);
@@ -361,7 +354,7 @@ impl Emitter<'_> {
             Level::Avx512 => {
                 let mask = mask_register(SCRATCH_MASK);
                 let limit = stack(self.frame.constant(WORD_LIMIT));
-                let limit = if width == Width::All { spread(limit) } else { limit };
+                let limit = if width == Width::One { limit } else { spread(limit) };
                 self.push(Instruction::with4(
                     compare,
                     mask,
@@ -387,8 +380,8 @@ impl Emitter<'_> {
                 let limit = stack(self.frame.constant(WORD_LIMIT));
                 let source = self.operand(value);
                 self.push(Instruction::with2(
-                    code::broadcast_memory(self.level),
-                    self.named(first, Width::All),
+                    code::broadcast_memory(self.level, Width::Eight),
+                    self.named(first, Width::Eight),
                     limit,
                 ));
                 let at_least = predicate(predicate::LESS_OR_EQUAL);
@@ -433,55 +426,74 @@ impl Emitter<'_> {
     /// By halves: sixteen lanes to eight, to four, to two, to one; the upper half is added to the lower.
     fn horizontal_sum(&mut self, result: Register, value: Register) {
         let (first, second) = (self.scratch(0), self.scratch(1));
-        let from = self.vector(value, first);
+        let mut from = self.vector(value, first);
         let name = |base: Machine, number: u8| base + u32::from(number);
-        let (x0, x1) = (name(Machine::XMM0, first), name(Machine::XMM0, second));
-        let (add_xmm, permute) = match self.level {
-            Level::Avx512 => (
-                Code::EVEX_Vaddps_xmm_k1z_xmm_xmmm128b32,
-                Code::EVEX_Vpermilps_xmm_k1z_xmmm128b32_imm8,
-            ),
-            Level::Avx2 => (Code::VEX_Vaddps_xmm_xmm_xmmm128, Code::VEX_Vpermilps_xmm_xmmm128_imm8),
-        };
-        match self.level {
-            Level::Avx512 => {
-                let upper = name(Machine::YMM0, second);
-                self.push(Instruction::with3(
-                    Code::EVEX_Vextractf64x4_ymmm256_k1z_zmm_imm8,
-                    upper,
-                    name(Machine::ZMM0, from),
-                    1,
-                ));
-                self.push(Instruction::with3(
-                    Code::EVEX_Vaddps_ymm_k1z_ymm_ymmm256b32,
-                    upper,
-                    name(Machine::YMM0, from),
-                    upper,
-                ));
-                self.push(Instruction::with3(
-                    Code::EVEX_Vextractf32x4_xmmm128_k1z_ymm_imm8,
-                    x0,
-                    upper,
-                    1,
-                ));
-                self.push(Instruction::with3(add_xmm, x1, x1, x0));
-            }
-            Level::Avx2 => {
-                self.push(Instruction::with3(
-                    Code::VEX_Vextractf128_xmmm128_ymm_imm8,
-                    x1,
-                    name(Machine::YMM0, from),
-                    1,
-                ));
-                self.push(Instruction::with3(add_xmm, x1, name(Machine::XMM0, from), x1));
-            }
+        let add = |width| code::binary(Binary::Add, Class::Float, self.level, width);
+        let (add_four, add_eight, permute) = (add(Width::Four), add(Width::Eight), self.permute_code());
+        let width = self.width(value);
+        if width == Width::Sixteen {
+            let (whole, upper) = (name(Machine::ZMM0, from), name(Machine::YMM0, second));
+            self.push(Instruction::with3(
+                Code::EVEX_Vextractf64x4_ymmm256_k1z_zmm_imm8,
+                upper,
+                whole,
+                1,
+            ));
+            self.push(Instruction::with3(add_eight, upper, name(Machine::YMM0, from), upper));
+            from = second;
         }
-        self.push(Instruction::with3(permute, x0, x1, 0x0e));
-        self.push(Instruction::with3(add_xmm, x1, x1, x0));
+        if matches!(width, Width::Sixteen | Width::Eight) {
+            let upper = name(Machine::XMM0, first);
+            // The lower half may be in the register that the upper half goes to.
+            if from == first {
+                let kept = (self.named(second, Width::Eight), self.named(first, Width::Eight));
+                self.push(Instruction::with2(code::copy(self.level, Width::Eight), kept.0, kept.1));
+                from = second;
+            }
+            self.push(Instruction::with3(
+                self.quarter_code(Width::Eight),
+                upper,
+                name(Machine::YMM0, from),
+                1,
+            ));
+            self.push(Instruction::with3(
+                add_four,
+                name(Machine::XMM0, second),
+                name(Machine::XMM0, from),
+                upper,
+            ));
+            from = second;
+        }
+        let (x0, x1) = (name(Machine::XMM0, first), name(Machine::XMM0, second));
+        let four = name(Machine::XMM0, from);
+        if from == first {
+            self.push(Instruction::with3(permute, x1, four, 0x0e));
+            self.push(Instruction::with3(add_four, x1, four, x1));
+        } else {
+            self.push(Instruction::with3(permute, x0, four, 0x0e));
+            self.push(Instruction::with3(add_four, x1, four, x0));
+        }
         self.push(Instruction::with3(permute, x0, x1, 0x01));
         let to = self.vector_target(result);
-        self.push(Instruction::with3(add_xmm, name(Machine::XMM0, to), x1, x0));
+        self.push(Instruction::with3(add_four, name(Machine::XMM0, to), x1, x0));
         self.finish_vector(result, to);
+    }
+
+    /// Permutes four lanes.
+    const fn permute_code(&self) -> Code {
+        match self.level {
+            Level::Avx512 => Code::EVEX_Vpermilps_xmm_k1z_xmmm128b32_imm8,
+            Level::Avx2 => Code::VEX_Vpermilps_xmm_xmmm128_imm8,
+        }
+    }
+
+    /// Takes four of a vector's lanes, by their number.
+    fn quarter_code(&self, width: Width) -> Code {
+        match (self.level, width) {
+            (Level::Avx512, Width::Sixteen) => Code::EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8,
+            (Level::Avx512, _) => Code::EVEX_Vextractf32x4_xmmm128_k1z_ymm_imm8,
+            (Level::Avx2, _) => Code::VEX_Vextractf128_xmmm128_ymm_imm8,
+        }
     }
 
     fn compare(&mut self, result: Register, comparison: Comparison, left: Register, right: Register) {
@@ -623,61 +635,56 @@ impl Emitter<'_> {
     fn extract(&mut self, result: Register, value: Register, lane: usize) {
         let first = self.scratch(0);
         let mut from = self.vector(value, first);
+        let width = self.width(value);
         let name = |number: u8| Machine::XMM0 + u32::from(number);
         let quarter = i32::try_from(lane / 4).expect("few lanes");
         if quarter > 0 {
-            let (code, whole) = match self.level {
-                Level::Avx512 => (
-                    Code::EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8,
-                    self.named(from, Width::All),
-                ),
-                Level::Avx2 => (Code::VEX_Vextractf128_xmmm128_ymm_imm8, self.named(from, Width::All)),
-            };
-            self.push(Instruction::with3(code, name(first), whole, quarter));
+            let whole = self.named(from, width);
+            self.push(Instruction::with3(
+                self.quarter_code(width),
+                name(first),
+                whole,
+                quarter,
+            ));
             from = first;
         }
         let to = self.vector_target(result);
-        let permute = match self.level {
-            Level::Avx512 => Code::EVEX_Vpermilps_xmm_k1z_xmmm128b32_imm8,
-            Level::Avx2 => Code::VEX_Vpermilps_xmm_xmmm128_imm8,
-        };
         let within = i32::try_from(lane % 4).expect("below four");
-        self.push(Instruction::with3(permute, name(to), name(from), within));
+        self.push(Instruction::with3(self.permute_code(), name(to), name(from), within));
         self.finish_vector(result, to);
     }
 
     fn insert(&mut self, result: Register, vector: Register, lane: usize, value: Register) {
         let (first, second) = (self.scratch(0), self.scratch(1));
+        let width = self.width(vector);
         let one = self.vector(value, second);
-        let spread_one = (self.named(second, Width::All), self.named(one, Width::One));
+        let (spread_one, one) = (self.named(second, width), self.named(one, Width::One));
         self.push(Instruction::with2(
-            code::broadcast_register(self.level),
-            spread_one.0,
-            spread_one.1,
+            code::broadcast_register(self.level, width),
+            spread_one,
+            one,
         ));
         let from = self.vector(vector, first);
         let to = self.vector_target(result);
-        let (named_to, named_from) = (self.named(to, Width::All), self.named(from, Width::All));
+        let (named_to, named_from) = (self.named(to, width), self.named(from, width));
+        let which = 1i32 << lane;
         match self.level {
             Level::Avx512 => {
-                self.push(Instruction::with2(Code::Mov_r32_imm32, Machine::EAX, 1u32 << lane));
+                self.push(Instruction::with2(Code::Mov_r32_imm32, Machine::EAX, which));
                 self.push(Instruction::with2(
                     Code::VEX_Kmovw_kr_r32,
                     mask_register(SCRATCH_MASK),
                     Machine::EAX,
                 ));
-                let blend = Instruction::with3(code::blend(self.level, Width::All), named_to, named_from, spread_one.0);
+                let blend = Instruction::with3(code::blend(self.level, width), named_to, named_from, spread_one);
                 self.masked(blend, mask_register(SCRATCH_MASK), false);
             }
             Level::Avx2 => {
-                let which = 1i32 << lane;
-                self.push(Instruction::with4(
-                    Code::VEX_Vblendps_ymm_ymm_ymmm256_imm8,
-                    named_to,
-                    named_from,
-                    spread_one.0,
-                    which,
-                ));
+                let code = match width {
+                    Width::Four => Code::VEX_Vblendps_xmm_xmm_xmmm128_imm8,
+                    _ => Code::VEX_Vblendps_ymm_ymm_ymmm256_imm8,
+                };
+                self.push(Instruction::with4(code, named_to, named_from, spread_one, which));
             }
         }
         self.finish_vector(result, to);
