@@ -24,8 +24,8 @@ impl Imported {
     }
 }
 
-/// Adds all nodes of a graph to a new e-graph.
-pub(crate) fn import(graph: &Graph) -> Imported {
+/// Adds all nodes of a graph to a new e-graph; `explained` if egg is to keep what its proofs need.
+pub(crate) fn import(graph: &Graph, explained: bool) -> Imported {
     let updated = graph
         .updates()
         .iter()
@@ -35,9 +35,12 @@ pub(crate) fn import(graph: &Graph) -> Imported {
         updated,
         ..Meaning::default()
     };
-    let mut classes: Classes = EGraph::new(meaning)
-        .with_explanations_enabled()
-        .without_explanation_length_optimization();
+    let mut classes: Classes = EGraph::new(meaning);
+    if explained {
+        classes = classes
+            .with_explanations_enabled()
+            .without_explanation_length_optimization();
+    }
     let order = graph.topological();
     let (mut ids, mut position) = (Vec::with_capacity(order.len()), BTreeMap::new());
     for (place, &id) in order.iter().enumerate() {

@@ -10,6 +10,27 @@ use crate::emit::Group;
 use crate::extract::{Choice, Space};
 use crate::language::ENode;
 
+/// Given nodes beyond which nothing is proven in retrospect: a proof is as deep as the graph, and needs a stack as deep and time that
+/// grows with the square.
+const NODE_LIMIT: usize = 5_000;
+/// Stack for each given node; egg's proofs recurse once or a few times for each level of a term.
+const STACK_BYTES_PER_NODE: usize = 16 << 10;
+
+/// Runs `work`, which may ask for proofs, where there is stack enough for them; `None` if the graph is too large.
+pub(crate) fn with_deep_stack<T: Send>(given: usize, work: impl FnOnce() -> T + Send) -> Option<T> {
+    if given > NODE_LIMIT {
+        return None;
+    }
+    let stack = (1 << 20) + given * STACK_BYTES_PER_NODE;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(stack)
+            .spawn_scoped(scope, work)
+            .ok()?;
+        Some(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
 /// Names of the rules between a group's given nodes and its new ones, in the order of the proof, each once.
 pub(crate) fn rules(imported: &mut Imported, space: &Space, choice: &Choice, group: &Group) -> Vec<String> {
     let origin = *group.given.last().expect("a group stands for given nodes");

@@ -18,40 +18,49 @@ pub(crate) struct Extraction {
 
 /// The cheapest choice found for the space, given the one that the input graph makes.
 pub(crate) fn extract(space: &Space, given: &Choice) -> Extraction {
-    let starts = [given.clone(), space.cheapest_trees()];
-    let improved = starts.into_iter().map(|choice| improve(space, choice));
-    let (best, cost) = improved.min_by_key(|(_, cost)| *cost).expect("two starts");
-    match exact::solve(space, &best, cost) {
-        exact::Answer::Optimal(choice) => Extraction { choice, proven: true },
-        exact::Answer::Unknown => Extraction {
-            choice: best,
+    let cost = |choice: &Choice| space.total(choice).expect("a start is acyclic");
+    let trees = space.cheapest_trees();
+    let start = if cost(&trees) < cost(given) {
+        trees
+    } else {
+        given.clone()
+    };
+    match exact::solve(space, &start) {
+        Some(choice) => Extraction { choice, proven: true },
+        None => Extraction {
+            choice: improve(space, start),
             proven: false,
         },
     }
 }
 
-/// Passes over all classes after which improvement stops even if it still finds something. Two or three are usual.
-const PASS_LIMIT: usize = 20;
+/// Classes visited after which improvement stops even if it still finds something.
+const VISIT_LIMIT: usize = 50_000_000;
 
 /// Changes one class's e-node at a time while that makes the whole cheaper.
-fn improve(space: &Space, mut choice: Choice) -> (Choice, u64) {
+fn improve(space: &Space, mut choice: Choice) -> Choice {
     let mut cost = space.total(&choice).expect("the start is acyclic");
-    for _ in 0..PASS_LIMIT {
+    let mut visits = 0;
+    loop {
         let before = cost;
-        for class in space.needed(&choice) {
-            let kept = choice[class];
-            let mut best = kept;
+        let needed = space.needed(&choice);
+        for &class in &needed {
+            let mut best = choice[class];
             for candidate in 0..space.candidates(class).len() {
-                choice[class] = candidate;
-                if let Some(changed) = space.total(&choice).filter(|&changed| changed < cost) {
-                    (best, cost) = (candidate, changed);
+                visits += needed.len();
+                if visits > VISIT_LIMIT {
+                    return choice;
+                }
+                let kept = std::mem::replace(&mut choice[class], candidate);
+                match space.total(&choice).filter(|&changed| changed < cost) {
+                    Some(changed) => (best, cost) = (candidate, changed),
+                    None => choice[class] = kept,
                 }
             }
             choice[class] = best;
         }
         if cost == before {
-            break;
+            return choice;
         }
     }
-    (choice, cost)
 }

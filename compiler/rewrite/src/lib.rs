@@ -31,5 +31,5 @@ mod tests;
 pub use cost::Machine;
 pub use optimize::{Optimized, Options, optimize};
 pub use report::{Applied, Change, Firing, Report, Search, Totals};
-pub use rule::Class;
+pub use rule::{Class, RuleSummary, catalog};
 pub use saturate::{Limits, StopReason};

@@ -26,16 +26,19 @@ pub struct Options {
     pub batch: usize,
     /// How far saturation may go.
     pub limits: Limits,
+    /// Whether the report says which rules changed what. That takes longer than everything else together.
+    pub explain: bool,
 }
 
 impl Default for Options {
-    /// Bit-exact and real-exact rules, one sample on the reference machine.
+    /// Bit-exact and real-exact rules, one sample on the reference machine, no explanations.
     fn default() -> Self {
         Self {
             classes: BTreeSet::from([Class::BitExact, Class::RealExact]),
             machine: Machine::reference(),
             batch: 1,
             limits: Limits::default(),
+            explain: false,
         }
     }
 }
@@ -76,7 +79,7 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
         .iter()
         .filter(|rule| options.classes.contains(&rule.class) && scopes.contains(&rule.scope))
         .collect();
-    let mut imported = import(graph);
+    let mut imported = import(graph, options.explain);
     let saturation = saturate(&mut imported.classes, &rules, options.limits);
     let roots: Vec<Id> = roots(graph).map(|root| imported.class_of(root)).collect();
     let space = Space::new(&imported.classes, &roots, &options.machine, options.batch);
@@ -96,7 +99,7 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
         batch: options.batch,
         before,
         after,
-        changes: Vec::new(),
+        changes: None,
         rules: firings(&rules, &saturation),
         search,
     };
@@ -106,8 +109,15 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
             graph: graph.clone(),
             report: Report {
                 after: before,
+                changes: options.explain.then(Vec::new),
                 ..report
             },
+        };
+    }
+    if !options.explain {
+        return Optimized {
+            graph: emitted.graph,
+            report,
         };
     }
     let mut changes = Changes {
@@ -117,7 +127,7 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
         extraction: &extraction,
         rules: &rules,
     };
-    report.changes = changes.all(&emitted, options);
+    report.changes = explain::with_deep_stack(graph.node_count(), || changes.all(&emitted, options));
     Optimized {
         graph: emitted.graph,
         report,

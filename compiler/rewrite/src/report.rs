@@ -18,8 +18,9 @@ pub struct Report {
     pub before: Totals,
     /// The graph as it is run.
     pub after: Totals,
-    /// What became of layers, in their order.
-    pub changes: Vec<Change>,
+    /// What became of layers, in their order; `None` if that was not asked for, or the graph is too large for proofs
+    /// (5,000 nodes).
+    pub changes: Option<Vec<Change>>,
     /// Rules that added something to the e-graph, with how often; most of it is not in the result.
     pub rules: Vec<Firing>,
     /// How large the e-graph became and why it stopped.
@@ -120,7 +121,7 @@ impl Report {
             microseconds(before.picoseconds),
             microseconds(after.picoseconds),
         )?;
-        for change in &self.changes {
+        for change in self.changes.iter().flatten() {
             change.write(text)?;
         }
         let search = &self.search;

@@ -62,7 +62,7 @@ pub(crate) struct Rule {
     /// The operator at the root of the left side, if it is always the same.
     pub(crate) root: Option<Kind>,
     /// Tries one root.
-    pub(crate) find: Box<dyn Fn(&mut Matcher<'_>)>,
+    pub(crate) find: Box<dyn Fn(&mut Matcher<'_>) + Send + Sync>,
     /// Makes a random small graph whose output the rule applies to; tests compare both sides on hundreds of them.
     #[cfg_attr(not(test), allow(dead_code, reason = "samples are run by tests"))]
     pub(crate) sample: fn(&mut Sampler) -> NodeId,
@@ -125,4 +125,29 @@ impl Rule {
             ..self
         }
     }
+}
+
+/// A rule as reports and references show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RuleSummary {
+    /// Its name, which describes the left side.
+    pub name: &'static str,
+    /// How close its two sides are.
+    pub class: Class,
+    /// Whether it runs only in graphs that update nothing.
+    pub inference_only: bool,
+    /// What it does, under which conditions, and why that helps.
+    pub doc: &'static str,
+}
+
+/// Every rule, in the order in which they are tried.
+#[must_use]
+pub fn catalog() -> Vec<RuleSummary> {
+    let summary = |rule: Rule| RuleSummary {
+        name: rule.name,
+        class: rule.class,
+        inference_only: rule.scope == Scope::Inference,
+        doc: rule.doc,
+    };
+    crate::rules::all().into_iter().map(summary).collect()
 }

@@ -12,18 +12,10 @@ const STEP_LIMIT: usize = 20_000;
 /// Classes beyond which nothing is proven: the sets of certain classes grow with the square of their number.
 const CLASS_LIMIT: usize = 8192;
 
-/// Whether the optimum is known.
-pub(crate) enum Answer {
-    /// No choice costs less than this one.
-    Optimal(Choice),
-    /// A budget was exceeded.
-    Unknown,
-}
-
-/// Finds the optimum, given some acyclic choice and its cost.
-pub(crate) fn solve(space: &Space, incumbent: &Choice, cost: u64) -> Answer {
+/// The optimum, given some acyclic choice to start from; `None` if a budget was exceeded before it was proven.
+pub(crate) fn solve(space: &Space, incumbent: &Choice) -> Option<Choice> {
     if space.class_count() > CLASS_LIMIT {
-        return Answer::Unknown;
+        return None;
     }
     let certain = Certain::of(space);
     let mut choice = incumbent.clone();
@@ -36,15 +28,12 @@ pub(crate) fn solve(space: &Space, incumbent: &Choice, cost: u64) -> Answer {
         let mut search = Search::new(space, &certain, &region, &choice);
         search.descend();
         if search.steps >= STEP_LIMIT {
-            return Answer::Unknown;
+            return None;
         }
         choice = search.best;
     }
     // Regions were solved apart from one another; only together could they close a cycle.
-    match space.total(&choice) {
-        Some(total) if total <= cost => Answer::Optimal(choice),
-        _ => Answer::Unknown,
-    }
+    space.order(&choice).is_some().then_some(choice)
 }
 
 /// Which classes every solution contains, or might as well.

@@ -8,6 +8,14 @@ use super::oracle::{assert_close, assert_same_bits, bindings, rounding_bound, ru
 use crate::sample::Sampler;
 use crate::{Options, optimize};
 
+/// The default rules, with proofs.
+fn explained() -> Options {
+    Options {
+        explain: true,
+        ..Options::default()
+    }
+}
+
 /// A random network of two-dimensional layers with branches, and with much that can be rewritten.
 fn random_graph(seed: u64) -> Graph {
     let mut s = Sampler::new(seed);
@@ -156,7 +164,7 @@ fn optimized_graphs_agree_with_the_given_ones() {
     let mut used = std::collections::BTreeSet::new();
     for seed in 0..300 {
         let graph = random_graph(seed);
-        let optimized = optimize(&graph, &Options::default());
+        let optimized = optimize(&graph, &explained());
         assert_eq!(netc_graph::verify(&optimized.graph), [], "seed {seed}");
         assert_eq!(interface(&graph), interface(&optimized.graph), "seed {seed}");
         let report = &optimized.report;
@@ -174,6 +182,7 @@ fn optimized_graphs_agree_with_the_given_ones() {
             report
                 .changes
                 .iter()
+                .flatten()
                 .flat_map(|change| &change.rules)
                 .map(|applied| applied.rule.clone()),
         );
@@ -206,7 +215,7 @@ fn the_same_graph_gives_the_same_bytes() {
     for seed in 0..20 {
         let graph = random_graph(seed);
         let text = || {
-            let optimized = optimize(&graph, &Options::default());
+            let optimized = optimize(&graph, &explained());
             netc_graph::text::to_text(&optimized.graph) + &optimized.report.to_text()
         };
         assert_eq!(text(), text(), "seed {seed}");

@@ -99,6 +99,14 @@ fn small_network() -> Graph {
     graph
 }
 
+/// The default rules, with proofs.
+fn explained() -> Options {
+    Options {
+        explain: true,
+        ..Options::default()
+    }
+}
+
 fn operators(graph: &Graph) -> Vec<&'static str> {
     graph
         .topological()
@@ -115,7 +123,7 @@ fn per_run(graph: &Graph) -> Vec<&'static str> {
 
 #[test]
 fn normalization_dropout_scale_and_reshapes_leave_no_trace() {
-    let optimized = optimize(&small_network(), &Options::default());
+    let optimized = optimize(&small_network(), &explained());
     assert_eq!(
         per_run(&optimized.graph),
         ["input", "conv", "relu", "max_pool", "reshape", "dense"]
@@ -213,4 +221,29 @@ fn a_deep_residual_network_saturates() {
             .iter()
             .all(|name| ["input", "conv", "relu", "add"].contains(name))
     );
+}
+
+/// A chain of thousands of layers neither overflows a stack nor takes quadratic time.
+#[test]
+fn a_very_deep_network_is_optimized() {
+    let mut graph = Graph::new("chain");
+    let mut x = input(&mut graph, &[1, 2, 2]);
+    for layer in 0..3000 {
+        let operator: Operator = if layer % 2 == 0 {
+            op::tanh::Tanh {}.into()
+        } else {
+            op::sigmoid::Sigmoid {}.into()
+        };
+        x = named(&mut graph, &format!("layer{layer}"), operator, &[x]);
+        x = named(
+            &mut graph,
+            &format!("drop{layer}"),
+            op::dropout::Dropout { rate: 0.5 },
+            &[x],
+        );
+    }
+    graph.add_output("y", x);
+    let optimized = optimize(&graph, &Options::default());
+    assert_eq!(optimized.graph.node_count(), 3001);
+    assert!(optimized.report.search.proven);
 }

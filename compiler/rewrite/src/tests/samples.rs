@@ -61,7 +61,7 @@ fn both_sides_of_every_rule_agree() {
         let mut compared = 0;
         for seed in 0..SAMPLES {
             let graph = sample(&rule, seed);
-            let imported = import(&graph);
+            let imported = import(&graph, false);
             for found in search(&imported.classes, &rule) {
                 compare(&rule, &graph, &imported, &found, seed);
                 compared += 1;
@@ -101,7 +101,7 @@ fn names_are_unique_and_docs_are_sentences() {
 fn every_rule_is_found_by_saturation_and_keeps_its_sample() {
     for rule in rules::all() {
         let fired = (0..20).any(|seed| {
-            let mut imported = import(&sample(&rule, seed));
+            let mut imported = import(&sample(&rule, seed), false);
             let saturation = crate::saturate::saturate(&mut imported.classes, &[&rule], crate::Limits::default());
             saturation.applications[0] > 0
         });
