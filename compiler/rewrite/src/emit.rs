@@ -9,6 +9,7 @@ use netc_graph::{Graph, NodeId, Operator};
 
 use crate::convert::Imported;
 use crate::extract::{Choice, Space};
+use crate::language::Kind;
 
 /// The new graph, and for every node that is new or changed which given nodes it stands for.
 pub(crate) struct Emitted {
@@ -130,17 +131,58 @@ impl Emitter<'_> {
         let node = &self.space.chosen(self.choice, class).node;
         let operator = self.imported.classes.analysis.table.get(node.operator).operator.clone();
         let inputs: Vec<NodeId> = node.inputs.iter().map(|input| self.nodes[input]).collect();
-        let given = group
-            .given
-            .iter()
-            .map(|&position| self.graph.node(self.imported.order[position]));
-        let origin = given.clone().find_map(|node| node.origin);
-        let name = joined(given.map(|node| node.name.as_str()));
+        let (name, origin) = self.identity(class, group);
+        let origin = origin.and_then(|position| self.graph.node(self.imported.order[position]).origin);
         let added = self.result.add(name, operator, &inputs, origin);
         self.nodes.insert(
             self.space.id(class),
             added.expect("the e-graph holds valid operators only"),
         );
+    }
+
+    /// Name of a new node, and the position of the given node whose place in the source it has.
+    ///
+    /// Where a group has as many nodes of one operator as were given, they are the same layers in another order, and
+    /// keep their names. What no new node stands for by itself is remembered by the node with the group's result.
+    fn identity(&self, class: usize, group: &Group) -> (String, Option<usize>) {
+        let given = |position: &usize| self.graph.node(self.imported.order[*position]);
+        let kind_of = |class: usize| self.space.chosen(self.choice, class).node.kind.name();
+        let same = |name: &str| -> Vec<usize> {
+            group
+                .given
+                .iter()
+                .copied()
+                .filter(|position| given(position).operator.name() == name)
+                .collect()
+        };
+        // New nodes were found from the result backwards, given ones are in topological order. What is computed when
+        // weights are bound is no layer.
+        let runs = |class: usize| !self.imported.classes[self.space.id(class)].data.bound;
+        let own = |class: usize| {
+            let alike = |&each: &usize| kind_of(each) == kind_of(class) && runs(each);
+            let alike: Vec<usize> = group.new.iter().rev().copied().filter(alike).collect();
+            let same = same(kind_of(class));
+            let place = alike.iter().position(|&each| each == class)?;
+            (same.len() == alike.len()).then(|| same[place])
+        };
+        let kept: BTreeSet<usize> = group.new.iter().filter_map(|&class| own(class)).collect();
+        let mut positions: Vec<usize> = match own(class) {
+            Some(position) if class == group.class => group
+                .given
+                .iter()
+                .copied()
+                .filter(|each| *each == position || !kept.contains(each))
+                .collect(),
+            Some(position) => vec![position],
+            None => group.given.clone(),
+        };
+        positions.sort_unstable();
+        let written = |position: &usize| given(position).origin.is_some();
+        let origin = own(class).into_iter().chain(positions.iter().copied()).find(written);
+        (
+            joined(positions.iter().map(|position| given(position).name.as_str())),
+            origin,
+        )
     }
 
     fn node_of(&self, given: NodeId) -> NodeId {
@@ -186,7 +228,12 @@ fn groups(graph: &Graph, imported: &Imported, space: &Space, choice: &Choice, or
 }
 
 /// The new nodes that make a class, down to classes in which given nodes were; and those classes.
-fn reach(imported: &Imported, space: &Space, choice: &Choice, class: usize) -> (Vec<usize>, BTreeSet<usize>) {
+pub(crate) fn reach(
+    imported: &Imported,
+    space: &Space,
+    choice: &Choice,
+    class: usize,
+) -> (Vec<usize>, BTreeSet<usize>) {
     let (mut new, mut stops) = (vec![class], BTreeSet::new());
     let mut next = 0;
     while let Some(&each) = new.get(next) {
@@ -200,6 +247,21 @@ fn reach(imported: &Imported, space: &Space, choice: &Choice, class: usize) -> (
         next += 1;
     }
     (new, stops)
+}
+
+/// The operators among classes that run with the network: neither leaves nor computed when weights are bound.
+pub(crate) fn computed(imported: &Imported, space: &Space, choice: &Choice, classes: &[usize]) -> Vec<Kind> {
+    let runs = |class: &&usize| {
+        let node = &space.chosen(choice, **class).node;
+        let facts = &imported.classes[space.id(**class)].data;
+        let operator = &imported.classes.analysis.table.get(node.operator).operator;
+        !(facts.bound || is_leaf(operator) || matches!(operator, Operator::Constant(_)))
+    };
+    classes
+        .iter()
+        .filter(runs)
+        .map(|&class| space.chosen(choice, class).node.kind)
+        .collect()
 }
 
 /// The given nodes between a node and the classes where the new graph goes on, and where they read those.

@@ -6,6 +6,7 @@
 //!
 //! Only this crate knows egg; nothing of it is in a public signature.
 
+mod alternatives;
 mod analysis;
 mod convert;
 mod cost;
@@ -30,6 +31,6 @@ mod tests;
 
 pub use cost::Machine;
 pub use optimize::{Optimized, Options, optimize};
-pub use report::{Applied, Change, Firing, Report, Search, Totals};
+pub use report::{Alternative, Applied, Change, Decision, Firing, Report, Search, Totals};
 pub use rule::{Class, RuleSummary, catalog};
 pub use saturate::{Limits, StopReason};

@@ -185,6 +185,48 @@ impl Term {
     }
 }
 
+impl Left {
+    /// The term as text: classes by the names that `name` gives them.
+    #[cfg(test)]
+    pub(crate) fn to_text(&self, classes: &Classes, name: &impl Fn(Id) -> String) -> String {
+        let input = |(slot, &input): (usize, &Id)| {
+            let written = self.expanded.iter().rev().find(|(expanded, _)| *expanded == slot);
+            written.map_or_else(|| name(input), |(_, inner)| inner.to_text(classes, name))
+        };
+        let inputs = self.node.inputs.iter().enumerate().map(input);
+        applied(&classes.analysis.table.get(self.node.operator).operator, inputs)
+    }
+}
+
+#[cfg(test)]
+impl Term {
+    /// The term as text: classes by the names that `name` gives them.
+    pub(crate) fn to_text(&self, name: &impl Fn(Id) -> String) -> String {
+        match self {
+            Self::Class(id) => name(*id),
+            Self::Apply(operator, inputs) => applied(operator, inputs.iter().map(|input| input.to_text(name))),
+        }
+    }
+}
+
+/// `(conv kernel=3x3 stride=1 x w)`; constants by their values.
+#[cfg(test)]
+fn applied(operator: &Operator, inputs: impl Iterator<Item = String>) -> String {
+    let attributes = match operator {
+        Operator::Constant(rule) => match rule.value.as_f32() {
+            Some([first, rest @ ..]) if rest.iter().all(|value| value == first) => {
+                format!("{first} {}", rule.value.shape())
+            }
+            _ => rule.value.shape().to_string(),
+        },
+        other => other.attributes(),
+    };
+    let words = [operator.name().to_owned(), attributes]
+        .into_iter()
+        .filter(|word| !word.is_empty());
+    format!("({})", words.chain(inputs).collect::<Vec<_>>().join(" "))
+}
+
 /// A place where a rule applies.
 #[derive(Clone, Debug)]
 pub(crate) struct Match {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use egg::Id;
 use netc_graph::{Graph, NodeId, Operator, Type};
 
+use crate::alternatives::decisions;
 use crate::convert::{Imported, import};
 use crate::cost::{Machine, Place, ends_step};
-use crate::emit::{Emitted, Group, emit};
+use crate::emit::{Emitted, Group, computed, emit};
 use crate::explain;
 use crate::extract::{Choice, Extraction, Space, extract};
 use crate::report::{Applied, Change, Firing, Report, Search, Totals};
@@ -100,6 +101,7 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
         before,
         after,
         changes: None,
+        decisions: None,
         rules: firings(&rules, &saturation),
         search,
     };
@@ -110,6 +112,7 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
             report: Report {
                 after: before,
                 changes: options.explain.then(Vec::new),
+                decisions: options.explain.then(Vec::new),
                 ..report
             },
         };
@@ -128,6 +131,14 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
         rules: &rules,
     };
     report.changes = explain::with_deep_stack(graph.node_count(), || changes.all(&emitted, options));
+    let names = |group: &Group| -> Vec<String> {
+        let nodes = group.given.iter().map(|&position| graph.node(imported.order[position]));
+        nodes.map(|node| node.name.clone()).collect()
+    };
+    report.decisions = report
+        .changes
+        .is_some()
+        .then(|| decisions(&imported, &space, &extraction.choice, &emitted.groups, names));
     Optimized {
         graph: emitted.graph,
         report,
@@ -314,24 +325,17 @@ impl Changes<'_> {
     fn change(&self, given: &[usize], new: Vec<usize>, rules: &[String], options: &Options) -> Change {
         let nodes: Vec<NodeId> = given.iter().map(|&position| self.imported.order[position]).collect();
         let operators = nodes.iter().map(|&id| &self.graph.node(id).operator);
-        let mut run: Vec<usize> = new.clone();
-        run.retain(|&class| {
-            let node = &self.space.chosen(&self.extraction.choice, class).node;
-            let facts = &self.imported.classes[self.space.id(class)].data;
-            !(facts.bound || is_leaf(&self.imported.classes.analysis.table.get(node.operator).operator))
-        });
         // Found from the result downwards, run the other way round.
-        let run = run
-            .iter()
-            .rev()
-            .map(|&class| self.space.chosen(&self.extraction.choice, class).node.kind.name());
+        let run = computed(self.imported, self.space, &self.extraction.choice, &new)
+            .into_iter()
+            .rev();
         let applied = rules
             .iter()
             .filter_map(|name| self.rules.iter().find(|rule| rule.name == name));
         Change {
             layers: nodes.iter().map(|&id| self.graph.node(id).name.clone()).collect(),
             written: operators.map(|operator| operator.name().to_owned()).collect(),
-            run: run.map(str::to_owned).collect(),
+            run: run.map(|kind| kind.name().to_owned()).collect(),
             rules: applied
                 .map(|rule| Applied {
                     rule: rule.name.to_owned(),

@@ -21,6 +21,8 @@ pub struct Report {
     /// What became of layers, in their order; `None` if that was not asked for, or the graph is too large for proofs
     /// (5,000 nodes).
     pub changes: Option<Vec<Change>>,
+    /// What else was possible, for parts of the network that could be computed otherwise; `None` where `changes` is.
+    pub decisions: Option<Vec<Decision>>,
     /// Rules that added something to the e-graph, with how often; most of it is not in the result.
     pub rules: Vec<Firing>,
     /// How large the e-graph became and why it stopped.
@@ -57,6 +59,26 @@ pub struct Change {
     pub before_picoseconds: u64,
     /// Predicted picoseconds of what is run, including the share of what is bound.
     pub after_picoseconds: u64,
+}
+
+/// A part of the network that could be computed in several ways.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// Names of the given nodes it stands for.
+    pub layers: Vec<String>,
+    /// The operators that are run.
+    pub run: Vec<String>,
+    /// The cheapest ways that were not taken.
+    pub lost: Vec<Alternative>,
+}
+
+/// A way that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alternative {
+    /// The operators that would be run for this part.
+    pub run: Vec<String>,
+    /// Predicted picoseconds that the whole network would take more.
+    pub more_picoseconds: u64,
 }
 
 /// A rule in a proof.
@@ -124,6 +146,16 @@ impl Report {
         for change in self.changes.iter().flatten() {
             change.write(text)?;
         }
+        if self.decisions.iter().flatten().next().is_some() {
+            writeln!(text, "\nways that were not taken")?;
+        }
+        for decision in self.decisions.iter().flatten() {
+            let layers = decision.layers.join(" + ");
+            for lost in &decision.lost {
+                let (run, more) = (lost.run.join(", "), microseconds(lost.more_picoseconds));
+                writeln!(text, "  {layers}: {run} (+{more})")?;
+            }
+        }
         let search = &self.search;
         let stop = match search.stop {
             StopReason::Saturated => "nothing more to find",
@@ -175,7 +207,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push('_');
         }
         text.push(digit);

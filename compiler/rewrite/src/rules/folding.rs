@@ -127,7 +127,7 @@ fn before_layers() -> Vec<Rule> {
                     let bias = if unshifted {
                         bias
                     } else {
-                        Some(seen_shift(m, &conv, shift))
+                        Some(seen_shift(m, conv, shift))
                     };
                     m.found(
                         conv.over(0, &affine),

@@ -108,3 +108,29 @@ fn every_rule_is_found_by_saturation_and_keeps_its_sample() {
         assert!(fired, "`{}` never fires", rule.name);
     }
 }
+
+/// The whole catalog for reviewers: every rule with its class, its conditions, and both sides of one sample.
+#[test]
+fn catalog_as_text() {
+    let mut text = String::new();
+    for rule in rules::all() {
+        let (graph, imported, found) = (0..SAMPLES)
+            .find_map(|seed| {
+                let graph = sample(&rule, seed);
+                let imported = import(&graph, false);
+                let found = search(&imported.classes, &rule).into_iter().next()?;
+                Some((graph, imported, found))
+            })
+            .expect("every rule applies to one of its samples");
+        let name = |id: egg::Id| {
+            let node = imported.order[imported.classes[id].data.origins[0]];
+            graph.node(node).name.clone()
+        };
+        let (left, right) = (found.left.to_text(&imported.classes, &name), found.right.to_text(&name));
+        text += &format!(
+            "{} ({})\n  {}\n  {left}\n  {right}\n\n",
+            rule.name, rule.class, rule.doc
+        );
+    }
+    insta::assert_snapshot!(text);
+}
