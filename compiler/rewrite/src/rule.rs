@@ -57,6 +57,9 @@ pub(crate) struct Rule {
     pub(crate) name: &'static str,
     pub(crate) class: Class,
     pub(crate) scope: Scope,
+    /// Whether it is also tried on what is computed when weights are bound. That costs next to nothing, so only rules
+    /// that make it smaller are worth it; others would rewrite the arithmetic on weights that rules leave behind.
+    pub(crate) on_weights: bool,
     /// What it does, under which conditions, and why that helps.
     pub(crate) doc: &'static str,
     /// The operator at the root of the left side, if it is always the same.
@@ -86,6 +89,7 @@ impl Rule {
             name,
             class,
             scope: Scope::Any,
+            on_weights: false,
             doc,
             root: Some(Kind::named(R::NAME)),
             find,
@@ -111,10 +115,19 @@ impl Rule {
             name,
             class,
             scope: Scope::Any,
+            on_weights: false,
             doc,
             root: None,
             find,
             sample,
+        }
+    }
+
+    /// The same rule, tried on arithmetic on weights as well.
+    pub(crate) fn on_weights(self) -> Self {
+        Self {
+            on_weights: true,
+            ..self
         }
     }
 

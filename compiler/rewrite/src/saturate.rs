@@ -96,6 +96,9 @@ pub(crate) fn search(classes: &Classes, rule: &Rule) -> Vec<Match> {
     };
     let mut matches = Vec::new();
     for root in roots {
+        if classes[root].data.bound && !rule.on_weights {
+            continue;
+        }
         let mut matcher = Matcher::new(classes, root);
         (rule.find)(&mut matcher);
         matches.extend(matcher.into_matches());

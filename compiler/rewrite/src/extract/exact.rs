@@ -41,6 +41,29 @@ struct Certain {
     /// For each class what every acyclic way to make it needs, itself included, as a set of bits.
     needs: Vec<Vec<u64>>,
     member: Vec<bool>,
+    /// The members as a set of bits.
+    members: Vec<u64>,
+    /// Least cost of a candidate of each class.
+    least: Vec<u64>,
+    /// For each class the candidates worth trying, cheapest first.
+    ways: Vec<Vec<usize>>,
+}
+
+/// Candidates that no other one makes pointless: at least as cheap, and taking nothing that this one does not take.
+fn ways(candidates: &[Candidate]) -> Vec<usize> {
+    let beats = |a: usize, b: usize| {
+        let (first, second) = (&candidates[a], &candidates[b]);
+        let within = first.inputs.iter().all(|input| second.inputs.contains(input));
+        let same = first.cost == second.cost && first.inputs.len() == second.inputs.len();
+        within && first.cost <= second.cost && (!same || a < b)
+    };
+    let all = 0..candidates.len();
+    let mut ways: Vec<usize> = all
+        .clone()
+        .filter(|&way| !all.clone().any(|other| beats(other, way)))
+        .collect();
+    ways.sort_by_key(|&way| candidates[way].cost);
+    ways
 }
 
 impl Certain {
@@ -72,14 +95,23 @@ impl Certain {
                 break;
             }
         }
+        let candidates = || (0..count).map(|class| space.candidates(class));
         let mut certain = Self {
             needs,
             member: vec![false; count],
+            members: vec![0; words],
+            least: candidates()
+                .map(|all| all.iter().map(|candidate| candidate.cost).min().unwrap_or(u64::MAX))
+                .collect(),
+            ways: candidates().map(ways).collect(),
         };
         let needed = |class: usize| space.roots.iter().any(|&root| certain.needs_class(root, class));
         // What is free ties nothing together: a constant that all layers might share must not join them to one region.
         let free = |class: usize| space.candidates(class).iter().any(Candidate::is_free);
         certain.member = (0..count).map(|class| needed(class) || free(class)).collect();
+        for class in (0..count).filter(|&class| certain.member[class]) {
+            certain.members[class / 64] |= 1 << (class % 64);
+        }
         certain
     }
 
@@ -101,7 +133,8 @@ fn regions(space: &Space, certain: &Certain) -> Vec<Vec<usize>> {
         class
     }
     for class in 0..count {
-        for candidate in space.candidates(class) {
+        for &way in &certain.ways[class] {
+            let candidate = &space.candidates(class)[way];
             for &input in candidate.inputs.iter().filter(|&&input| !certain.member[input]) {
                 let (a, b) = (find(&mut leader, class), find(&mut leader, input));
                 leader[a.max(b)] = a.min(b);
@@ -122,8 +155,6 @@ fn regions(space: &Space, certain: &Certain) -> Vec<Vec<usize>> {
 struct Search<'a> {
     space: &'a Space,
     certain: &'a Certain,
-    /// Least cost of a candidate of each class.
-    least: Vec<u64>,
     best: Choice,
     best_cost: u64,
     current: Choice,
@@ -138,16 +169,6 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(space: &'a Space, certain: &'a Certain, region: &[usize], incumbent: &Choice) -> Self {
         let count = space.class_count();
-        let least = (0..count)
-            .map(|class| {
-                space
-                    .candidates(class)
-                    .iter()
-                    .map(|candidate| candidate.cost)
-                    .min()
-                    .unwrap_or(u64::MAX)
-            })
-            .collect();
         let mut needed = vec![false; count];
         for &class in region {
             needed[class] = true;
@@ -155,7 +176,6 @@ impl<'a> Search<'a> {
         let mut search = Self {
             space,
             certain,
-            least,
             best: incumbent.clone(),
             best_cost: 0,
             current: incumbent.clone(),
@@ -187,17 +207,42 @@ impl<'a> Search<'a> {
         cost
     }
 
+    /// What any way to finish costs at least: what is decided, the cheapest candidate of every open class, and of every
+    /// class that each way to make an open one needs.
+    fn bound(&self) -> u64 {
+        let mut implied = vec![0; self.certain.members.len()];
+        for &class in &self.open {
+            implied
+                .iter_mut()
+                .zip(&self.certain.needs[class])
+                .for_each(|(word, needs)| *word |= needs);
+        }
+        implied
+            .iter_mut()
+            .zip(&self.certain.members)
+            .for_each(|(word, members)| *word &= !members);
+        let open = self.open.iter().map(|&class| self.certain.least[class]);
+        let mut bound = open.fold(self.cost, u64::saturating_add);
+        for (index, mut word) in implied.into_iter().enumerate() {
+            while word != 0 {
+                let class = index * 64 + word.trailing_zeros() as usize;
+                word &= word - 1;
+                // Open and decided classes are counted already; bits beyond the last class mean nothing.
+                if class < self.needed.len() && !self.needed[class] {
+                    bound = bound.saturating_add(self.certain.least[class]);
+                }
+            }
+        }
+        bound
+    }
+
     /// Decides one open class in every way that may still beat the best.
     fn descend(&mut self) {
         self.steps += 1;
         if self.steps >= STEP_LIMIT {
             return;
         }
-        let bound = self
-            .open
-            .iter()
-            .map(|&class| self.least[class])
-            .fold(self.cost, u64::saturating_add);
+        let bound = self.bound();
         if bound >= self.best_cost {
             return;
         }
@@ -206,9 +251,8 @@ impl<'a> Search<'a> {
             return;
         };
         self.decided[class] = true;
-        let mut ways: Vec<usize> = (0..self.space.candidates(class).len()).collect();
-        ways.sort_by_key(|&way| self.space.candidates(class)[way].cost);
-        for way in ways {
+        let certain = self.certain;
+        for &way in &certain.ways[class] {
             self.take(class, way);
         }
         self.decided[class] = false;

@@ -15,18 +15,17 @@ use crate::rule::Rule;
 
 /// Every rule, in the fixed order in which they are tried.
 pub(crate) fn all() -> Vec<Rule> {
-    let families = [
-        identity::rules(),
-        shaping::rules(),
+    let tidying = [identity::rules(), shaping::rules(), constant::rules()];
+    let others = [
         activation::rules(),
         pooling::rules(),
         scaling::rules(),
         folding::rules(),
         linear::rules(),
         merging::rules(),
-        constant::rules(),
     ];
-    families.into_iter().flatten().collect()
+    let tidying = tidying.into_iter().flatten().map(Rule::on_weights);
+    tidying.chain(others.into_iter().flatten()).collect()
 }
 
 /// What most families need.
