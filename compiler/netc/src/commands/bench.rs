@@ -1,0 +1,254 @@
+//! `netc bench`: how long does a call take?
+//!
+//! Random samples and, unless a weight file is given, random weights: times do not depend on values. First calls warm
+//! caches, threads and memory; then single calls are timed one by one, and their median and minimum reported.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use netc::stages::runtime::execute::{InputRef, OutputMut, Session};
+use netc::stages::runtime::program::{Call, Port, Program};
+use netc::stages::runtime::random::Stream;
+use netc::{DType, Data, Network, Options, Purpose};
+use serde::Serialize;
+
+use super::{Processor, Source};
+use crate::console;
+
+/// Warm up for at least so long and so many calls.
+const WARM_UP: (Duration, usize) = (Duration::from_millis(200), 3);
+/// Measure for about so long, at least and at most so many calls.
+const MEASURE: (Duration, usize, usize) = (Duration::from_millis(1500), 10, 20_000);
+/// A warm-up of one slow call is enough.
+const SLOW_CALL: Duration = Duration::from_secs(1);
+
+/// Time single calls of a network
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  netc bench models/lenet5.net --threads 1 --layers")]
+pub(super) struct Bench {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    processor: Processor,
+    /// Its weights (safetensors) [default: random]
+    #[arg(long, value_name = "W")]
+    weights: Option<PathBuf>,
+    /// Samples in a call [default: 1, or the recipe's batch with --train]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
+    /// Threads to run on
+    #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// Time a training step: forward, backward and update
+    #[arg(long)]
+    train: bool,
+    /// Show the time of each kernel, too
+    #[arg(long)]
+    layers: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Measurement {
+    model: String,
+    batch: usize,
+    threads: usize,
+    runs: usize,
+    median_us: f64,
+    min_us: f64,
+    /// Two operations for each multiply-accumulate of a call, over the median.
+    gflops: f64,
+    /// The kernels of a call, with `--layers`.
+    layers: Vec<Layer>,
+}
+
+/// One kernel call.
+#[derive(Serialize)]
+struct Layer {
+    name: String,
+    kernel: String,
+    median_us: f64,
+    percent: f64,
+    gflops: f64,
+}
+
+impl Bench {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let network = self.source.load()?;
+        let options = self.processor.options(self.threads.into())?;
+        let compiled = network.compile_for(&self.purpose(&network)?, &options)?;
+        let mut model = match &self.weights {
+            Some(weights) => compiled.with_weights(weights)?,
+            None => compiled.with_init(1)?,
+        };
+        let batch = self.batch(&network);
+        let mut bench = Calls::new(model.session(), batch);
+        let times = bench.measure()?;
+        let layers = if self.layers { bench.measure_layers()? } else { Vec::new() };
+        let program = compiled.program();
+        let measurement = Measurement {
+            model: network.name().to_owned(),
+            batch,
+            threads: usize::from(self.threads),
+            runs: times.len(),
+            median_us: median(&times),
+            min_us: times.iter().copied().fold(f64::INFINITY, f64::min),
+            gflops: gflops(program.calls.iter().map(|call| macs(call, batch)).sum(), median(&times)),
+            layers,
+        };
+        if self.json { console::print_json(&measurement)? } else { console::print(&measurement.text(self.train))? }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn purpose(&self, network: &Network) -> anyhow::Result<Purpose> {
+        Ok(if self.train { Purpose::Training(Box::new(network.expect_recipe()?.clone())) } else { Purpose::Inference })
+    }
+
+    fn batch(&self, network: &Network) -> usize {
+        let usual = if self.train { network.recipe().map_or(1, |recipe| recipe.batch) } else { 1 };
+        self.batch.unwrap_or(usual) as usize
+    }
+}
+
+/// A session with the memory of its calls.
+struct Calls<'a> {
+    session: &'a mut Session,
+    batch: usize,
+    inputs: Vec<Data>,
+    outputs: Vec<Data>,
+}
+
+impl<'a> Calls<'a> {
+    fn new(session: &'a mut Session, batch: usize) -> Self {
+        let program = std::sync::Arc::clone(session.program());
+        let room = |ports: &[Port]| ports.iter().map(|port| filled(&program, port, batch)).collect();
+        Self { inputs: room(&program.inputs), outputs: room(&program.outputs), session, batch }
+    }
+
+    fn call(&mut self) -> anyhow::Result<Duration> {
+        let inputs: Vec<InputRef<'_>> = self.inputs.iter().map(reference).collect();
+        let mut outputs: Vec<OutputMut<'_>> = self.outputs.iter_mut().map(reference_mut).collect();
+        let start = Instant::now();
+        self.session.run(self.batch, &inputs, &mut outputs).map_err(netc::Error::from)?;
+        Ok(start.elapsed())
+    }
+
+    fn warm_up(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let mut calls = 0;
+        while calls < WARM_UP.1 || start.elapsed() < WARM_UP.0 {
+            calls += 1;
+            if self.call()? > SLOW_CALL {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Microseconds of each measured call.
+    fn measure(&mut self) -> anyhow::Result<Vec<f64>> {
+        self.warm_up()?;
+        let start = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < MEASURE.1 || (start.elapsed() < MEASURE.0 && times.len() < MEASURE.2) {
+            times.push(self.call()?.as_secs_f64() * 1e6);
+        }
+        Ok(times)
+    }
+
+    fn measure_layers(&mut self) -> anyhow::Result<Vec<Layer>> {
+        let program = std::sync::Arc::clone(self.session.program());
+        self.session.profile(true);
+        let mut times: Vec<Vec<f64>> = vec![Vec::new(); program.calls.len()];
+        let start = Instant::now();
+        while times[0].len() < MEASURE.1 || (start.elapsed() < MEASURE.0 && times[0].len() < MEASURE.2) {
+            self.call()?;
+            for (times, &ns) in times.iter_mut().zip(self.session.call_ns()) {
+                times.push(ns as f64 / 1e3);
+            }
+        }
+        self.session.profile(false);
+        let medians: Vec<f64> = times.iter().map(|times| median(times)).collect();
+        let sum: f64 = medians.iter().sum();
+        let layer = |(call, &median_us): (&Call, &f64)| Layer {
+            name: call.name.clone(),
+            kernel: call.kernel.clone(),
+            median_us,
+            percent: 100.0 * median_us / sum,
+            gflops: gflops(macs(call, self.batch), median_us),
+        };
+        Ok(program.calls.iter().zip(&medians).map(layer).collect())
+    }
+}
+
+/// Memory of a port. Inputs and outputs alike are filled with numbers between 0 and 1, integers with 0: a label that
+/// every network has. Learning rates and the like are small.
+fn filled(program: &Program, port: &Port, batch: usize) -> Data {
+    let count = port.shape.element_count() * if port.batched { batch } else { 1 };
+    match port.dtype {
+        DType::F32 => {
+            let mut values = vec![0.0; count];
+            let high = if port.batched { 1.0 } else { 1e-6 };
+            Stream::new(1, &format!("{}/{}", program.name, port.name)).fill_uniform(0.0, high, &mut values);
+            Data::F32(values)
+        }
+        DType::I32 => Data::I32(vec![0; count]),
+        DType::U8 => Data::U8(vec![0; count]),
+    }
+}
+
+fn reference(data: &Data) -> InputRef<'_> {
+    match data {
+        Data::F32(values) => InputRef::F32(values),
+        Data::I32(values) => InputRef::I32(values),
+        Data::U8(_) => unreachable!("no program takes bytes"),
+    }
+}
+
+fn reference_mut(data: &mut Data) -> OutputMut<'_> {
+    match data {
+        Data::F32(values) => OutputMut::F32(values),
+        Data::I32(values) => OutputMut::I32(values),
+        Data::U8(_) => unreachable!("no program gives bytes"),
+    }
+}
+
+fn macs(call: &Call, batch: usize) -> u64 {
+    call.macs.saturating_mul(if call.batched { batch as u64 } else { 1 })
+}
+
+fn gflops(macs: u64, microseconds: f64) -> f64 {
+    2.0 * macs as f64 / microseconds / 1e3
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+}
+
+impl Measurement {
+    fn text(&self, train: bool) -> String {
+        let Self { model, batch, threads, runs, median_us, min_us, gflops, layers } = self;
+        let what = if train { "training step" } else { "call" };
+        let mut text = format!(
+            "{model}, batch {batch}, {threads} threads: {median_us:.1} us a {what} (median of {runs}, least {min_us:.1} us), {gflops:.1} GFLOP/s\n"
+        );
+        if !layers.is_empty() {
+            let number = |number: f64| format!("{number:.1}");
+            let row = |layer: &Layer| {
+                let Layer { name, kernel, median_us, percent, gflops } = layer;
+                [name.clone(), kernel.clone(), number(*median_us), number(*percent), number(*gflops)]
+            };
+            let header = ["layer", "kernel", "us", "%", "GFLOP/s"];
+            text += &format!("\n{}", console::table(header, [false, false, true, true, true], layers.iter().map(row)));
+        }
+        text
+    }
+}

@@ -1,0 +1,146 @@
+//! The commands, one file each, and what several of them share.
+
+mod bench;
+mod check;
+mod compile;
+mod eval;
+mod fmt;
+mod run;
+mod samples;
+mod train;
+mod unavailable;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use netc::{Cpu, LoadOptions, Network, Options};
+
+use crate::console;
+
+/// Compiles, trains and runs convolutional networks written in the netc language.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = "Example:\n  netc check models/lenet5.net\n\nRun `netc COMMAND --help` for an example of each command.")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Fmt(fmt::Fmt),
+    Compile(compile::Compile),
+    Run(run::Run),
+    Train(train::Train),
+    Eval(eval::Eval),
+    Bench(bench::Bench),
+    Explain(unavailable::Explain),
+    Import(unavailable::Import),
+    Export(unavailable::Export),
+}
+
+/// Reads the arguments, does what they say, and says how it ended.
+pub(crate) fn main() -> ExitCode {
+    let arguments = match CommandLine::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are such errors, too; whoever closed the pipe has seen enough of them.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let result = match arguments.command {
+        Command::Check(command) => command.run(),
+        Command::Fmt(command) => command.run(),
+        Command::Compile(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Train(command) => command.run(),
+        Command::Eval(command) => command.run(),
+        Command::Bench(command) => command.run(),
+        Command::Explain(_) => Err(unavailable::error("explain")),
+        Command::Import(_) => Err(unavailable::error("import")),
+        Command::Export(_) => Err(unavailable::error("export")),
+    };
+    result.unwrap_or_else(|error| console::fail(&error))
+}
+
+/// Which network.
+#[derive(Debug, Args)]
+struct Source {
+    /// The file that holds the network
+    file: PathBuf,
+    /// Which net, if the file has several
+    #[arg(long)]
+    net: Option<String>,
+    /// A value for one of the net's arguments, in place of its default; may be given several times
+    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = argument)]
+    arguments: Vec<(String, i64)>,
+}
+
+impl Source {
+    /// Reads the network and prints its warnings.
+    fn load(&self) -> anyhow::Result<Network> {
+        self.load_with(&[])
+    }
+
+    /// The same with changes to its recipe.
+    fn load_with(&self, settings: &[String]) -> anyhow::Result<Network> {
+        let options =
+            LoadOptions { net: self.net.clone(), arguments: self.arguments.clone(), settings: settings.to_vec() };
+        let network = Network::load_with(&self.file, &options)?;
+        console::note(&network.render_warnings(console::stderr_style()));
+        Ok(network)
+    }
+}
+
+/// How many threads.
+#[derive(Debug, Args)]
+struct Threads {
+    /// Threads to run on [default: all processors]; the results are the same for any number
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl Threads {
+    fn count(&self) -> usize {
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(available, usize::from)
+    }
+}
+
+/// Which instructions.
+#[derive(Debug, Args)]
+struct Processor {
+    /// Instructions to compile for [default: the widest that this processor has]
+    #[arg(long, value_enum)]
+    cpu: Option<CpuName>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CpuName {
+    /// 128-bit vectors by Cranelift, on every processor
+    Portable,
+    /// 256-bit vectors
+    Avx2,
+    /// 512-bit vectors
+    Avx512,
+}
+
+impl Processor {
+    fn options(&self, threads: usize) -> Result<Options, netc::Error> {
+        let cpu = match self.cpu {
+            None => Cpu::detect(),
+            Some(CpuName::Portable) => Cpu::Portable,
+            Some(CpuName::Avx2) => Cpu::Avx2,
+            Some(CpuName::Avx512) => Cpu::Avx512,
+        };
+        Options::default().with_threads(threads).with_cpu(cpu)
+    }
+}
+
+fn argument(text: &str) -> Result<(String, i64), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let value = value.replace('_', "").parse().map_err(|_| format!("`{value}` is not a whole number"))?;
+    Ok((name.to_owned(), value))
+}

@@ -1,0 +1,146 @@
+//! `netc run`: a network on samples from files.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{ArgGroup, Args};
+use netc::stages::runtime::array_file;
+use netc::stages::runtime::metrics::top_k;
+use netc::stages::runtime::recipe::Loss;
+use netc::{DType, Model, Network, Shape, Tensor};
+
+use super::{Processor, Source, Threads, samples};
+use crate::console;
+
+/// Values that are shown of each sample.
+const SHOWN_VALUES: usize = 5;
+/// Samples that are shown.
+const SHOWN_SAMPLES: usize = 20;
+
+/// Run a network on samples from a file
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("parameters").required(true).args(["weights", "init"]))]
+#[command(after_help = "Examples:\n  netc run models/lenet5.net --weights lenet5.safetensors --input digit.png\n  \
+    netc run models/alexnet.net --init 1 --input x.npy --output y.npy")]
+pub(super) struct Run {
+    #[command(flatten)]
+    source: Source,
+    /// Its weights (safetensors)
+    #[arg(long, value_name = "W")]
+    weights: Option<PathBuf>,
+    /// Random initial weights of this seed instead
+    #[arg(long, value_name = "SEED")]
+    init: Option<u64>,
+    /// Samples: an array `[N, C, H, W]`, `[N, C, L]` or one sample of it, or a PNG; pixels (bytes) are prepared as the
+    /// recipe's data source says. For a network with several inputs, once for each
+    #[arg(long = "input", value_name = "[NAME=]X.npy", required = true)]
+    inputs: Vec<String>,
+    /// Where the result goes; without it, the largest values of each sample are printed. For a network with several
+    /// outputs, once for each
+    #[arg(long = "output", value_name = "[NAME=]Y.npy")]
+    outputs: Vec<String>,
+    #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
+    processor: Processor,
+}
+
+impl Run {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let network = self.source.load()?;
+        let compiled = network.compile(&self.processor.options(self.threads.count())?)?;
+        let output_names: Vec<&str> = compiled.program().outputs.iter().map(|port| port.name.as_str()).collect();
+        let targets = files_by_name("output", &self.outputs, &output_names)?;
+        let mut model = match (&self.weights, self.init) {
+            (Some(weights), _) => compiled.with_weights(weights)?,
+            (None, seed) => compiled.with_init(seed.unwrap_or_default())?,
+        };
+        let inputs = self.read(&network, &model)?;
+        let references: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let results = model.run_tensors(&references)?;
+        if targets.is_empty() {
+            console::print(&shown(&network, &results))?;
+        }
+        for (name, path) in targets {
+            let (_, tensor) = results.iter().find(|(output, _)| output == name).expect("checked against the outputs");
+            array_file::write_npy(path, tensor).map_err(netc::Error::from)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn read(&self, network: &Network, model: &Model) -> anyhow::Result<Vec<(String, Tensor)>> {
+        let ports: Vec<(&str, &Shape, DType)> = model.inputs().collect();
+        let names: Vec<&str> = ports.iter().map(|(name, ..)| *name).collect();
+        let files = files_by_name("input", &self.inputs, &names)?;
+        let read = |&(name, shape, dtype): &(&str, &Shape, DType)| {
+            let (_, path) = files.iter().find(|(given, _)| *given == name).with_context(|| {
+                format!("no file for the input `{name}` ({shape}): give `--input {name}=X.npy`")
+            })?;
+            anyhow::Ok((name.to_owned(), samples::read(network, path, shape, dtype)?))
+        };
+        ports.iter().map(read).collect()
+    }
+}
+
+/// The files by the ports they are for. A file without a name is for the only port.
+fn files_by_name<'a>(what: &str, given: &'a [String], ports: &[&'a str]) -> anyhow::Result<Vec<(&'a str, &'a Path)>> {
+    let mut files: Vec<(&str, &Path)> = Vec::new();
+    for text in given {
+        let (name, path) = match text.split_once('=') {
+            Some((name, path)) if ports.contains(&name) => (name, path),
+            _ => match *ports {
+                [only] => (only, text.as_str()),
+                _ => bail!("the network has several {what}s, {}: give `--{what} NAME=FILE`, not `{text}`", list(ports)),
+            },
+        };
+        if files.iter().any(|(known, _)| *known == name) {
+            bail!("two files for the {what} `{name}`");
+        }
+        files.push((name, Path::new(path)));
+    }
+    Ok(files)
+}
+
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The largest values of each sample; where the loss says that they are logits, with their softmax.
+fn shown(network: &Network, results: &[(String, Tensor)]) -> String {
+    let are_logits = matches!(network.recipe().map(|recipe| &recipe.loss), Some(Loss::CrossEntropy { .. }));
+    let mut text = String::new();
+    for (name, tensor) in results {
+        let Some(values) = tensor.as_f32() else { continue };
+        let count = tensor.shape().extents().first().copied().unwrap_or(1);
+        let sample = Shape::from(tensor.shape().extents().get(1..).unwrap_or_default());
+        let _ = writeln!(text, "{name}: {count} samples of {sample}");
+        let size = sample.element_count().max(1);
+        for (index, values) in values.chunks_exact(size).enumerate().take(SHOWN_SAMPLES) {
+            let line = if sample.rank() == 1 { largest(values, are_logits) } else { range(values) };
+            let _ = writeln!(text, "{index:>5}: {line}");
+        }
+        if count > SHOWN_SAMPLES {
+            let _ = writeln!(text, "    … {} more; `--output Y.npy` writes all", count - SHOWN_SAMPLES);
+        }
+    }
+    text
+}
+
+fn largest(values: &[f32], are_logits: bool) -> String {
+    let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = values.iter().map(|value| f64::from(value - highest).exp()).sum();
+    let one = |&(class, value): &(usize, f32)| {
+        let share = f64::from(value - highest).exp() / sum;
+        if are_logits { format!("{class} ({:.1} %)", share * 100.0) } else { format!("{class} ({value:.4})") }
+    };
+    top_k(values, SHOWN_VALUES).iter().map(one).collect::<Vec<_>>().join("  ")
+}
+
+fn range(values: &[f32]) -> String {
+    let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
+    format!("from {least:.4} to {most:.4}, mean {mean:.4}")
+}
