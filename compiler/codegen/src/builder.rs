@@ -90,7 +90,12 @@ impl Builder {
 
     fn int(&mut self, operation: IntOperation, left: Int, right: Int) -> Int {
         let result = self.register(Class::Int, 1, false);
-        self.push(Statement::Integer { result, operation, left, right });
+        self.push(Statement::Integer {
+            result,
+            operation,
+            left,
+            right,
+        });
         Int::Register(result)
     }
 
@@ -143,9 +148,11 @@ impl Builder {
         match (a.into(), b.into()) {
             (Int::Constant(a), Int::Constant(b)) => Int::Constant((a as u64 / b as u64) as i64),
             (a, Int::Constant(1)) => self.frozen(a),
-            (a, Int::Constant(b)) if b > 0 && b.count_ones() == 1 => {
-                self.int(IntOperation::ShiftRight, a, Int::Constant(i64::from(b.trailing_zeros())))
-            }
+            (a, Int::Constant(b)) if b > 0 && b.count_ones() == 1 => self.int(
+                IntOperation::ShiftRight,
+                a,
+                Int::Constant(i64::from(b.trailing_zeros())),
+            ),
             (a, b) => self.int(IntOperation::Divide, a, b),
         }
     }
@@ -187,14 +194,22 @@ impl Builder {
     /// A variable that starts as `value`.
     pub(crate) fn int_variable(&mut self, value: impl Into<Int>) -> Int {
         let target = self.register(Class::Int, 1, true);
-        self.push(Statement::AssignInt { target, value: value.into() });
+        self.push(Statement::AssignInt {
+            target,
+            value: value.into(),
+        });
         Int::Register(target)
     }
 
     /// Changes a variable.
     pub(crate) fn set_int(&mut self, variable: Int, value: impl Into<Int>) {
-        let Int::Register(target) = variable else { panic!("a constant is no variable") };
-        self.push(Statement::AssignInt { target, value: value.into() });
+        let Int::Register(target) = variable else {
+            panic!("a constant is no variable")
+        };
+        self.push(Statement::AssignInt {
+            target,
+            value: value.into(),
+        });
     }
 
     /// Adds to a variable.
@@ -227,20 +242,13 @@ impl Builder {
         let outer = std::mem::take(&mut self.block);
         body(self, Int::Register(counter));
         let body = std::mem::replace(&mut self.block, outer);
-        self.push(Statement::Loop { counter, start, end, step: step as i64, body });
-    }
-
-    /// `main` for every full stretch of `step` counters in `start..end`, then `tail` for those that remain.
-    pub(crate) fn for_stretches(
-        &mut self,
-        count: usize,
-        step: usize,
-        mut main: impl FnMut(&mut Self, Int),
-        mut tail: impl FnMut(&mut Self, Int),
-    ) {
-        let whole = count / step * step;
-        self.for_range(0usize, whole, step, &mut main);
-        self.for_range(whole, count, 1, &mut tail);
+        self.push(Statement::Loop {
+            counter,
+            start,
+            end,
+            step: step as i64,
+            body,
+        });
     }
 
     /// `then` if the comparison holds.
@@ -279,19 +287,32 @@ impl Builder {
         let then = std::mem::take(&mut self.block);
         otherwise(self);
         let otherwise = std::mem::replace(&mut self.block, outer);
-        self.push(Statement::If { comparison, left, right, then, otherwise });
+        self.push(Statement::If {
+            comparison,
+            left,
+            right,
+            then,
+            otherwise,
+        });
     }
 
     // --- memory ---
 
     fn address(&mut self, base: Int, offset: usize) -> Address {
-        let Int::Register(mut register) = base else { panic!("an address cannot be a constant") };
+        let Int::Register(mut register) = base else {
+            panic!("an address cannot be a constant")
+        };
         let small = i32::try_from(offset).unwrap_or_else(|_| {
-            let Int::Register(sum) = self.add(base, offset) else { unreachable!("a register plus a constant") };
+            let Int::Register(sum) = self.add(base, offset) else {
+                unreachable!("a register plus a constant")
+            };
             register = sum;
             0
         });
-        Address { base: register, offset: small }
+        Address {
+            base: register,
+            offset: small,
+        }
     }
 
     /// Floats at `base + offset` bytes.
@@ -324,13 +345,10 @@ impl Builder {
     /// Stores all lanes.
     pub(crate) fn store(&mut self, value: Float, base: Int, offset: usize) {
         let address = self.address(base, offset);
-        self.push(Statement::Store { value: value.0, address });
-    }
-
-    /// Stores all lanes.
-    pub(crate) fn store_words(&mut self, value: Word, base: Int, offset: usize) {
-        let address = self.address(base, offset);
-        self.push(Statement::Store { value: value.0, address });
+        self.push(Statement::Store {
+            value: value.0,
+            address,
+        });
     }
 
     // --- floats ---
@@ -371,14 +389,23 @@ impl Builder {
 
     fn unary(&mut self, operation: Unary, value: Register, class: Class, lanes: usize) -> Register {
         let result = self.register(class, lanes, false);
-        self.push(Statement::Unary { result, operation, value });
+        self.push(Statement::Unary {
+            result,
+            operation,
+            value,
+        });
         result
     }
 
     fn binary(&mut self, operation: Binary, left: Register, right: Register) -> Register {
         let Type { class, lanes } = self.kernel.type_of(left);
         let result = self.register(class, lanes, false);
-        self.push(Statement::Binary { result, operation, left, right });
+        self.push(Statement::Binary {
+            result,
+            operation,
+            left,
+            right,
+        });
         result
     }
 
@@ -402,24 +429,22 @@ impl Builder {
         self.float_unary(Unary::SquareRoot, a)
     }
 
-    /// To the nearest integer, halves to even.
-    pub(crate) fn nearest(&mut self, a: Float) -> Float {
-        self.float_unary(Unary::Nearest, a)
-    }
-
-    /// To the next lower integer.
-    pub(crate) fn floor(&mut self, a: Float) -> Float {
-        self.float_unary(Unary::Floor, a)
-    }
-
     /// One lane in all lanes; the value itself if one lane is asked for.
     pub(crate) fn splat(&mut self, a: Float, lanes: usize) -> Float {
-        if lanes == 1 { a } else { Float(self.unary(Unary::Splat, a.0, Class::Float, lanes)) }
+        if lanes == 1 {
+            a
+        } else {
+            Float(self.unary(Unary::Splat, a.0, Class::Float, lanes))
+        }
     }
 
     /// Sum of the lanes by halves.
     pub(crate) fn horizontal_sum(&mut self, a: Float) -> Float {
-        if self.lanes(a) == 1 { a } else { Float(self.unary(Unary::HorizontalSum, a.0, Class::Float, 1)) }
+        if self.lanes(a) == 1 {
+            a
+        } else {
+            Float(self.unary(Unary::HorizontalSum, a.0, Class::Float, 1))
+        }
     }
 
     /// `a + b`.
@@ -456,7 +481,12 @@ impl Builder {
     pub(crate) fn fma(&mut self, a: Float, b: Float, c: Float) -> Float {
         let lanes = self.lanes(a);
         let result = self.register(Class::Float, lanes, false);
-        self.push(Statement::MultiplyAdd { result, left: a.0, right: b.0, addend: c.0 });
+        self.push(Statement::MultiplyAdd {
+            result,
+            left: a.0,
+            right: b.0,
+            addend: c.0,
+        });
         Float(result)
     }
 
@@ -470,7 +500,10 @@ impl Builder {
 
     /// Changes a variable.
     pub(crate) fn set_float(&mut self, variable: Float, value: Float) {
-        self.push(Statement::Assign { target: variable.0, value: value.0 });
+        self.push(Statement::Assign {
+            target: variable.0,
+            value: value.0,
+        });
     }
 
     /// One lane of a vector.
@@ -479,7 +512,11 @@ impl Builder {
             return a;
         }
         let result = self.register(Class::Float, 1, false);
-        self.push(Statement::Extract { result, value: a.0, lane });
+        self.push(Statement::Extract {
+            result,
+            value: a.0,
+            lane,
+        });
         Float(result)
     }
 
@@ -490,7 +527,12 @@ impl Builder {
             return value;
         }
         let result = self.register(Class::Float, lanes, false);
-        self.push(Statement::Insert { result, vector: vector.0, lane, value: value.0 });
+        self.push(Statement::Insert {
+            result,
+            vector: vector.0,
+            lane,
+            value: value.0,
+        });
         Float(result)
     }
 
@@ -499,7 +541,12 @@ impl Builder {
     fn mask(&mut self, comparison: Comparison, left: Register, right: Register) -> Mask {
         let lanes = self.lanes_of(left);
         let result = self.register(Class::Mask, lanes, false);
-        self.push(Statement::Compare { result, comparison, left, right });
+        self.push(Statement::Compare {
+            result,
+            comparison,
+            left,
+            right,
+        });
         Mask(result)
     }
 
@@ -517,32 +564,13 @@ impl Builder {
     pub(crate) fn select(&mut self, mask: Mask, yes: Float, no: Float) -> Float {
         let lanes = self.lanes(yes);
         let result = self.register(Class::Float, lanes, false);
-        self.push(Statement::Select { result, mask: mask.0, yes: yes.0, no: no.0 });
+        self.push(Statement::Select {
+            result,
+            mask: mask.0,
+            yes: yes.0,
+            no: no.0,
+        });
         Float(result)
-    }
-
-    /// `mask ? yes : no`.
-    pub(crate) fn select_words(&mut self, mask: Mask, yes: Word, no: Word) -> Word {
-        let lanes = self.lanes_of(yes.0);
-        let result = self.register(Class::Word, lanes, false);
-        self.push(Statement::Select { result, mask: mask.0, yes: yes.0, no: no.0 });
-        Word(result)
-    }
-
-    /// Both.
-    pub(crate) fn and_masks(&mut self, a: Mask, b: Mask) -> Mask {
-        Mask(self.binary(Binary::And, a.0, b.0))
-    }
-
-    /// Either.
-    pub(crate) fn or_masks(&mut self, a: Mask, b: Mask) -> Mask {
-        Mask(self.binary(Binary::Or, a.0, b.0))
-    }
-
-    /// Neither.
-    pub(crate) fn not_mask(&mut self, a: Mask) -> Mask {
-        let lanes = self.lanes_of(a.0);
-        Mask(self.unary(Unary::Not, a.0, Class::Mask, lanes))
     }
 
     /// All ones where true, 0 elsewhere.
@@ -568,7 +596,10 @@ impl Builder {
 
     /// Changes a variable.
     pub(crate) fn set_word(&mut self, variable: Word, value: Word) {
-        self.push(Statement::Assign { target: variable.0, value: value.0 });
+        self.push(Statement::Assign {
+            target: variable.0,
+            value: value.0,
+        });
     }
 
     /// `a ∘ b` for any operation that words have.
@@ -580,13 +611,22 @@ impl Builder {
     pub(crate) fn shift(&mut self, operation: Shift, value: Word, amount: u32) -> Word {
         let lanes = self.lanes_of(value.0);
         let result = self.register(Class::Word, lanes, false);
-        self.push(Statement::Shift { result, operation, value: value.0, amount });
+        self.push(Statement::Shift {
+            result,
+            operation,
+            value: value.0,
+            amount,
+        });
         Word(result)
     }
 
     /// One word in all lanes.
     pub(crate) fn splat_word(&mut self, a: Word, lanes: usize) -> Word {
-        if lanes == 1 { a } else { Word(self.unary(Unary::Splat, a.0, Class::Word, lanes)) }
+        if lanes == 1 {
+            a
+        } else {
+            Word(self.unary(Unary::Splat, a.0, Class::Word, lanes))
+        }
     }
 
     /// One lane of a vector.
@@ -595,7 +635,11 @@ impl Builder {
             return a;
         }
         let result = self.register(Class::Word, 1, false);
-        self.push(Statement::Extract { result, value: a.0, lane });
+        self.push(Statement::Extract {
+            result,
+            value: a.0,
+            lane,
+        });
         Word(result)
     }
 
@@ -606,20 +650,19 @@ impl Builder {
             return value;
         }
         let result = self.register(Class::Word, lanes, false);
-        self.push(Statement::Insert { result, vector: vector.0, lane, value: value.0 });
+        self.push(Statement::Insert {
+            result,
+            vector: vector.0,
+            lane,
+            value: value.0,
+        });
         Word(result)
     }
 
     /// The nearest float.
-    pub(crate) fn to_float(&mut self, a: Word) -> Float {
+    pub(crate) fn word_to_float(&mut self, a: Word) -> Float {
         let lanes = self.lanes_of(a.0);
         Float(self.unary(Unary::ToFloat, a.0, Class::Float, lanes))
-    }
-
-    /// Truncated to a word; saturates.
-    pub(crate) fn to_word(&mut self, a: Float) -> Word {
-        let lanes = self.lanes(a);
-        Word(self.unary(Unary::ToWord, a.0, Class::Word, lanes))
     }
 
     /// The float with these bits.
@@ -637,7 +680,10 @@ impl Builder {
     /// The low 32 bits of an integer.
     pub(crate) fn int_to_word(&mut self, value: impl Into<Int>) -> Word {
         let result = self.register(Class::Word, 1, false);
-        self.push(Statement::IntToWord { result, value: value.into() });
+        self.push(Statement::IntToWord {
+            result,
+            value: value.into(),
+        });
         Word(result)
     }
 

@@ -17,7 +17,7 @@ use crate::x86::Level;
 /// The plan must hold what its types promise: views inside their buffers, operands in each kernel's order. It comes
 /// from the planner, never from a user.
 ///
-/// Errors: [`CodegenError::Unsupported`] for a kernel without code, [`CodegenError::Lanes`] and [`CodegenError::Host`]
+/// Errors: [`CodegenError::Lanes`] and [`CodegenError::Host`]
 /// for a machine without a code generator, [`CodegenError::Backend`] if Cranelift refuses a kernel.
 pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> {
     let level = level_of(machine)?;
@@ -55,7 +55,7 @@ pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> 
 pub fn emit(plan: &Plan, machine: &Machine) -> Result<String, CodegenError> {
     let mut text = String::new();
     for step in plan.prologue.iter().chain(&plan.steps) {
-        let built = kernels::build(step, machine)?;
+        let built = kernels::build(step, machine);
         let _ = writeln!(text, "{} {} {{", step.kernel.name(), step.name);
         for (index, view) in step.reads.iter().enumerate() {
             let _ = writeln!(text, "    // argument {index}: reads {view}");
@@ -106,7 +106,7 @@ fn define<M: cranelift_module::Module>(
     assembler: &mut Assembler<M>,
 ) -> Result<Vec<Defined>, CodegenError> {
     let one = |step: &Step| {
-        let BuiltKernel { ir, tasks } = kernels::build(step, machine)?;
+        let BuiltKernel { ir, tasks } = kernels::build(step, machine);
         Ok(Defined {
             id: assembler.define(step.kernel.name(), ir)?,
             tasks,
@@ -169,7 +169,7 @@ fn parameter(slot: &netc_schedule::ParameterSlot) -> program::ParameterSlot {
     program::ParameterSlot {
         name: slot.name.clone(),
         shape: slot.shape.clone(),
-        init: slot.init.clone(),
+        init: slot.init,
         in_model: slot.in_model,
         updated: slot.updated,
     }
@@ -190,8 +190,16 @@ mod tests {
             buffer: BufferId(buffer),
             dtype: DType::F32,
             offset: 0,
-            extents: Axes { channel: count, row: 1, column: 1 },
-            strides: Axes { channel: 1, row: 1, column: 1 },
+            extents: Axes {
+                channel: count,
+                row: 1,
+                column: 1,
+            },
+            strides: Axes {
+                channel: 1,
+                row: 1,
+                column: 1,
+            },
             sample_stride: if batched { count } else { 0 },
         }
     }
@@ -222,8 +230,15 @@ mod tests {
         let mut relu = Expression::identity();
         let zero = relu.push(Instruction::Constant(0.0));
         relu.push(Instruction::Maximum(0, zero));
-        let relu = Pointwise { spreads: vec![Spread::Full], body: relu, divisor: netc_schedule::kernel::Divisor::One };
-        let buffer = |elements: usize, place: Place| Buffer { size_bytes: 4 * elements, place };
+        let relu = Pointwise {
+            spreads: vec![Spread::Full],
+            body: relu,
+            divisor: netc_schedule::kernel::Divisor::One,
+        };
+        let buffer = |elements: usize, place: Place| Buffer {
+            size_bytes: 4 * elements,
+            place,
+        };
         let packed = vector(3, pack.packed_count(), false);
         let step = |name: &str, kernel: Kernel, reads: Vec<View>, write: View| Step {
             name: name.to_owned(),
@@ -240,7 +255,11 @@ mod tests {
             updated: false,
         };
         let ports = |name: &str, buffer: u32, count: usize| {
-            vec![Port { name: name.to_owned(), view: vector(buffer, count, true), shape: Shape::new(vec![count]) }]
+            vec![Port {
+                name: name.to_owned(),
+                view: vector(buffer, count, true),
+                shape: Shape::new(vec![count]),
+            }]
         };
         Plan {
             name: "dense".to_owned(),
@@ -252,7 +271,12 @@ mod tests {
                 buffer(3, Place::Batched { offset_bytes: 0 }),
                 buffer(3, Place::Output(0)),
             ],
-            prologue: vec![step("dense1", Kernel::PackWeights(pack), vec![vector(1, 15, false)], packed.clone())],
+            prologue: vec![step(
+                "dense1",
+                Kernel::PackWeights(pack),
+                vec![vector(1, 15, false)],
+                packed.clone(),
+            )],
             steps: vec![
                 step(
                     "dense1",
@@ -260,7 +284,12 @@ mod tests {
                     vec![vector(0, 5, true), packed, vector(2, 3, false)],
                     vector(4, 3, true),
                 ),
-                step("relu1", Kernel::Pointwise(relu), vec![vector(4, 3, true)], vector(5, 3, true)),
+                step(
+                    "relu1",
+                    Kernel::Pointwise(relu),
+                    vec![vector(4, 3, true)],
+                    vector(5, 3, true),
+                ),
             ],
             inputs: ports("x", 0, 5),
             outputs: ports("y", 5, 3),
@@ -278,8 +307,14 @@ mod tests {
             assert!(program.code_bytes > 0);
             let weights: Vec<f32> = (0..15u8).map(|index| f32::from(index) - 7.0).collect();
             let values = [
-                ("dense1.weight".to_owned(), Tensor::from_f32(vec![3, 5], weights).unwrap()),
-                ("dense1.bias".to_owned(), Tensor::from_f32(vec![3], vec![1.0, 2.0, 3.0]).unwrap()),
+                (
+                    "dense1.weight".to_owned(),
+                    Tensor::from_f32(vec![3, 5], weights).unwrap(),
+                ),
+                (
+                    "dense1.bias".to_owned(),
+                    Tensor::from_f32(vec![3], vec![1.0, 2.0, 3.0]).unwrap(),
+                ),
             ];
             let mut session =
                 Session::with_tensors(std::sync::Arc::new(program), Options::default(), values.into()).unwrap();

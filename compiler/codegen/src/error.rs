@@ -3,14 +3,6 @@
 /// Why a plan could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CodegenError {
-    /// This step has no code for its kind of work.
-    #[error("`{step}` needs a `{kernel}` kernel, which has no code yet")]
-    Unsupported {
-        /// The step's name.
-        step: String,
-        /// The kernel's family.
-        kernel: &'static str,
-    },
     /// The machine has vectors of a width that no lowering makes.
     #[error("this processor has no vectors of {lanes} lanes; it has {supported} at most")]
     Lanes {

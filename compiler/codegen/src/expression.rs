@@ -25,7 +25,11 @@ enum Value {
 impl Reads {
     /// No reads yet.
     pub(crate) const fn new(lanes: usize) -> Self {
-        Self { lanes, values: Vec::new(), element: None }
+        Self {
+            lanes,
+            values: Vec::new(),
+            element: None,
+        }
     }
 
     /// The next read.
@@ -55,15 +59,21 @@ impl Reads {
 
 /// The key of a `Keep` and its salt, if this read is one.
 pub(crate) fn key_salt(expression: &Expression, read: usize) -> Option<u32> {
-    expression.instructions.iter().find_map(|instruction| match instruction {
-        Instruction::Keep { key, salt, .. } if *key == read => Some(*salt),
-        _ => None,
-    })
+    expression
+        .instructions
+        .iter()
+        .find_map(|instruction| match instruction {
+            Instruction::Keep { key, salt, .. } if *key == read => Some(*salt),
+            _ => None,
+        })
 }
 
 /// Whether the expression needs to know which element it is for.
 pub(crate) fn needs_element(expression: &Expression) -> bool {
-    expression.instructions.iter().any(|instruction| matches!(instruction, Instruction::Keep { .. }))
+    expression
+        .instructions
+        .iter()
+        .any(|instruction| matches!(instruction, Instruction::Keep { .. }))
 }
 
 /// Writes the expression for the elements that were read.

@@ -127,16 +127,8 @@ pub(crate) enum Unary {
     Absolute,
     /// Float: the square root, correctly rounded.
     SquareRoot,
-    /// Float: to the nearest integer, halves to even.
-    Nearest,
-    /// Float: to the next lower integer.
-    Floor,
-    /// Word or mask: every bit flipped.
-    Not,
     /// Word to float, rounded to nearest.
     ToFloat,
-    /// Float to word, truncated; saturates, and NaN gives 0.
-    ToWord,
     /// Float to word, or word to float: the same bits.
     Reinterpret,
     /// Mask to word: all ones or zero.
@@ -198,7 +190,12 @@ pub(crate) enum Statement {
     /// A number that the caller passes.
     Parameter { result: Register, parameter: Parameter },
     /// Integer arithmetic.
-    Integer { result: Register, operation: IntOperation, left: Int, right: Int },
+    Integer {
+        result: Register,
+        operation: IntOperation,
+        left: Int,
+        right: Int,
+    },
     /// Reads all lanes of a float or word from neighboring elements.
     Load { result: Register, address: Address },
     /// Reads one element into all lanes.
@@ -208,21 +205,59 @@ pub(crate) enum Statement {
     /// The same bits in every lane of a float or word.
     Constant { result: Register, bits: u32 },
     /// One operand.
-    Unary { result: Register, operation: Unary, value: Register },
+    Unary {
+        result: Register,
+        operation: Unary,
+        value: Register,
+    },
     /// Two operands of one type.
-    Binary { result: Register, operation: Binary, left: Register, right: Register },
+    Binary {
+        result: Register,
+        operation: Binary,
+        left: Register,
+        right: Register,
+    },
     /// Words shifted by a known amount below 32.
-    Shift { result: Register, operation: Shift, value: Register, amount: u32 },
+    Shift {
+        result: Register,
+        operation: Shift,
+        value: Register,
+        amount: u32,
+    },
     /// Float: `a · b + c`, rounded once.
-    MultiplyAdd { result: Register, left: Register, right: Register, addend: Register },
+    MultiplyAdd {
+        result: Register,
+        left: Register,
+        right: Register,
+        addend: Register,
+    },
     /// Floats or words to a mask.
-    Compare { result: Register, comparison: Comparison, left: Register, right: Register },
+    Compare {
+        result: Register,
+        comparison: Comparison,
+        left: Register,
+        right: Register,
+    },
     /// `mask ? yes : no` in each lane, floats or words.
-    Select { result: Register, mask: Register, yes: Register, no: Register },
+    Select {
+        result: Register,
+        mask: Register,
+        yes: Register,
+        no: Register,
+    },
     /// One lane out.
-    Extract { result: Register, value: Register, lane: usize },
+    Extract {
+        result: Register,
+        value: Register,
+        lane: usize,
+    },
     /// One lane replaced.
-    Insert { result: Register, vector: Register, lane: usize, value: Register },
+    Insert {
+        result: Register,
+        vector: Register,
+        lane: usize,
+        value: Register,
+    },
     /// The low 32 bits of an integer, as one word.
     IntToWord { result: Register, value: Int },
     /// One word, sign-extended.
@@ -232,9 +267,21 @@ pub(crate) enum Statement {
     /// Changes an integer variable.
     AssignInt { target: Register, value: Int },
     /// `for counter in (start..end).step_by(step)`; the bounds are read once, before.
-    Loop { counter: Register, start: Int, end: Int, step: i64, body: Vec<Statement> },
+    Loop {
+        counter: Register,
+        start: Int,
+        end: Int,
+        step: i64,
+        body: Vec<Statement>,
+    },
     /// Does one of two blocks.
-    If { comparison: Comparison, left: Int, right: Int, then: Vec<Statement>, otherwise: Vec<Statement> },
+    If {
+        comparison: Comparison,
+        left: Int,
+        right: Int,
+        then: Vec<Statement>,
+        otherwise: Vec<Statement>,
+    },
 }
 
 /// One kernel: a function of `netc_runtime::program::KernelFunction`'s signature.

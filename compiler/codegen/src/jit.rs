@@ -12,7 +12,7 @@ use cranelift_codegen::Context;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{FuncId, Module, default_libcall_names};
+use cranelift_module::{FuncId, Module, ModuleError, default_libcall_names};
 use netc_runtime::program::KernelFunction;
 
 use crate::error::CodegenError;
@@ -55,7 +55,7 @@ impl<M: Module> Assembler<M> {
         if let Some(id) = self.known.get(&kernel) {
             return Ok(*id);
         }
-        let failed = |error: cranelift_module::ModuleError| CodegenError::Backend {
+        let failed = |error: ModuleError| CodegenError::Backend {
             kernel: name.to_owned(),
             reason: format!("{error:?}"),
         };
@@ -72,18 +72,19 @@ impl<M: Module> Assembler<M> {
                 self.module
                     .define_function_bytes(id, ALIGNMENT, &code, &[])
                     .map(|()| code.len())
+                    .map_err(Box::new)
             }
         }
-        .map_err(failed)?;
+        .map_err(|error| failed(*error))?;
         self.known.insert(kernel, id);
         Ok(id)
     }
 
     /// Bytes of the function.
-    fn by_cranelift(&mut self, id: FuncId, kernel: &Kernel) -> cranelift_module::ModuleResult<usize> {
+    fn by_cranelift(&mut self, id: FuncId, kernel: &Kernel) -> Result<usize, Box<ModuleError>> {
         let config = self.module.target_config();
         lower_cranelift::lower(kernel, &mut self.context.func, &mut self.frontend, config);
-        self.module.define_function(id, &mut self.context)?;
+        self.module.define_function(id, &mut self.context).map_err(Box::new)?;
         Ok(self.context.compiled_code().map_or(0, |code| code.code_buffer().len()))
     }
 

@@ -37,10 +37,23 @@ pub(crate) fn lower(
     builder.switch_to_block(entry);
     builder.seal_block(entry);
     let variables = kernel.registers.iter().zip(&kernel.variables);
-    let variables =
-        variables.map(|(ty, is_variable)| is_variable.then(|| builder.declare_var(clif_type(*ty)))).collect();
+    let variables = variables
+        .map(|(ty, is_variable)| is_variable.then(|| builder.declare_var(clif_type(*ty))))
+        .collect();
     let parameters = builder.block_params(entry).try_into().expect("four parameters");
-    let mut lowering = Lowering { kernel, builder, variables, values: vec![None; kernel.registers.len()], parameters };
+    let count = kernel.registers.len();
+    let mut uses = vec![0; count];
+    count_uses(&kernel.body, &mut uses);
+    let (values, reread) = (vec![None; count], vec![None; count]);
+    let mut lowering = Lowering {
+        kernel,
+        uses,
+        reread,
+        builder,
+        variables,
+        values,
+        parameters,
+    };
     lowering.block(&kernel.body);
     lowering.builder.ins().return_(&[]);
     lowering.builder.finalize(config);
@@ -83,8 +96,85 @@ fn memory_flags() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
 
+/// For each register: how often statements use it.
+fn count_uses(statements: &[Statement], uses: &mut [u32]) {
+    for statement in statements {
+        each_operand(statement, &mut |register| uses[register.0 as usize] += 1);
+        match statement {
+            Statement::Loop { body, .. } => count_uses(body, uses),
+            Statement::If { then, otherwise, .. } => {
+                count_uses(then, uses);
+                count_uses(otherwise, uses);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The vector registers that a statement itself reads, one at a time.
+fn each_operand(statement: &Statement, use_of: &mut dyn FnMut(Register)) {
+    match statement {
+        Statement::Store { value, .. }
+        | Statement::Unary { value, .. }
+        | Statement::Shift { value, .. }
+        | Statement::Extract { value, .. }
+        | Statement::WordToInt { value, .. }
+        | Statement::Assign { value, .. } => use_of(*value),
+        Statement::Binary { left, right, .. } | Statement::Compare { left, right, .. } => {
+            [*left, *right].into_iter().for_each(use_of);
+        }
+        Statement::MultiplyAdd {
+            left, right, addend, ..
+        } => {
+            [*left, *right, *addend].into_iter().for_each(use_of);
+        }
+        Statement::Select { mask, yes, no, .. } => {
+            [*mask, *yes, *no].into_iter().for_each(use_of);
+        }
+        Statement::Insert { vector, value, .. } => {
+            [*vector, *value].into_iter().for_each(use_of);
+        }
+        Statement::Argument { .. }
+        | Statement::Parameter { .. }
+        | Statement::Integer { .. }
+        | Statement::Load { .. }
+        | Statement::Broadcast { .. }
+        | Statement::Constant { .. }
+        | Statement::IntToWord { .. }
+        | Statement::AssignInt { .. }
+        | Statement::Loop { .. }
+        | Statement::If { .. } => {}
+    }
+}
+
+/// Whether all of a broadcast's uses are the first factors of two multiply-adds before memory or control can change.
+///
+/// Such a broadcast is read from memory once for each. Cranelift overwrites the first factor of a multiply-add, so the
+/// second would need a copy, and it takes a broadcast and its load for one instruction only if it is used once.
+fn is_read_twice(register: Register, following: &[Statement], uses: &[u32]) -> bool {
+    if uses[register.0 as usize] != 2 {
+        return false;
+    }
+    let mut found = 0;
+    for statement in following {
+        match statement {
+            Statement::MultiplyAdd { left, .. } if *left == register => found += 1,
+            Statement::Store { .. } | Statement::Loop { .. } | Statement::If { .. } => return false,
+            _ => {}
+        }
+        if found == 2 {
+            return true;
+        }
+    }
+    false
+}
+
 struct Lowering<'a> {
     kernel: &'a Kernel,
+    /// How often each register is used.
+    uses: Vec<u32>,
+    /// Broadcasts that are read again at each use: the type, the base and the offset.
+    reread: Vec<Option<(ClifType, Value, i32)>>,
     builder: FunctionBuilder<'a>,
     variables: Vec<Option<Variable>>,
     values: Vec<Option<Value>>,
@@ -93,12 +183,24 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     fn block(&mut self, statements: &[Statement]) {
-        for statement in statements {
-            self.statement(statement);
+        for (index, statement) in statements.iter().enumerate() {
+            match statement {
+                Statement::Broadcast { result, address }
+                    if is_read_twice(*result, &statements[index + 1..], &self.uses) =>
+                {
+                    let base = self.get(address.base);
+                    self.reread[result.0 as usize] = Some((self.clif_type(*result), base, address.offset));
+                }
+                _ => self.statement(statement),
+            }
         }
     }
 
     fn get(&mut self, register: Register) -> Value {
+        if let Some((ty, base, offset)) = self.reread[register.0 as usize] {
+            let one = self.builder.ins().load(ty.lane_type(), memory_flags(), base, offset);
+            return self.builder.ins().splat(ty, one);
+        }
         match self.variables[register.0 as usize] {
             Some(variable) => self.builder.use_var(variable),
             None => self.values[register.0 as usize].expect("the verifier saw the definition"),
@@ -122,8 +224,20 @@ impl Lowering<'_> {
 
     fn statement(&mut self, statement: &Statement) {
         match statement {
-            Statement::Loop { counter, start, end, step, body } => self.for_loop(*counter, *start, *end, *step, body),
-            Statement::If { comparison, left, right, then, otherwise } => {
+            Statement::Loop {
+                counter,
+                start,
+                end,
+                step,
+                body,
+            } => self.for_loop(*counter, *start, *end, *step, body),
+            Statement::If {
+                comparison,
+                left,
+                right,
+                then,
+                otherwise,
+            } => {
                 self.branch(*comparison, *left, *right, then, otherwise);
             }
             Statement::Assign { target, value } => {
@@ -170,14 +284,18 @@ impl Lowering<'_> {
         match statement {
             Statement::Argument { index, .. } => {
                 let offset = i32::try_from(index * 8).expect("few arguments");
-                self.builder.ins().load(types::I64, memory_flags(), self.parameters[0], offset)
+                self.builder
+                    .ins()
+                    .load(types::I64, memory_flags(), self.parameters[0], offset)
             }
             Statement::Parameter { parameter, .. } => match parameter {
                 Parameter::Batch => self.parameters[1],
                 Parameter::FirstTask => self.parameters[2],
                 Parameter::LastTask => self.parameters[3],
             },
-            Statement::Integer { operation, left, right, .. } => self.integer(*operation, *left, *right),
+            Statement::Integer {
+                operation, left, right, ..
+            } => self.integer(*operation, *left, *right),
             Statement::Load { result, address } => self.load(self.clif_type(*result), *address),
             Statement::Broadcast { result, address } => {
                 let ty = self.clif_type(*result);
@@ -185,9 +303,20 @@ impl Lowering<'_> {
                 self.builder.ins().splat(ty, one)
             }
             Statement::Constant { result, bits } => self.constant(*result, *bits),
-            Statement::Unary { result, operation, value } => self.unary(*result, *operation, *value),
-            Statement::Binary { operation, left, right, .. } => self.binary(*operation, *left, *right),
-            Statement::Shift { operation, value, amount, .. } => {
+            Statement::Unary {
+                result,
+                operation,
+                value,
+            } => self.unary(*result, *operation, *value),
+            Statement::Binary {
+                operation, left, right, ..
+            } => self.binary(*operation, *left, *right),
+            Statement::Shift {
+                operation,
+                value,
+                amount,
+                ..
+            } => {
                 let value = self.get(*value);
                 let amount = self.builder.ins().iconst(types::I32, i64::from(*amount));
                 match operation {
@@ -196,11 +325,18 @@ impl Lowering<'_> {
                     Shift::RightSigned => self.builder.ins().sshr(value, amount),
                 }
             }
-            Statement::MultiplyAdd { left, right, addend, .. } => {
+            Statement::MultiplyAdd {
+                left, right, addend, ..
+            } => {
                 let (left, right, addend) = (self.get(*left), self.get(*right), self.get(*addend));
                 self.builder.ins().fma(left, right, addend)
             }
-            Statement::Compare { comparison, left, right, .. } => {
+            Statement::Compare {
+                comparison,
+                left,
+                right,
+                ..
+            } => {
                 let float = self.kernel.type_of(*left).class == Class::Float;
                 let (left, right) = (self.get(*left), self.get(*right));
                 if float {
@@ -218,7 +354,9 @@ impl Lowering<'_> {
                 let value = self.get(*value);
                 self.builder.ins().extractlane(value, *lane as u8)
             }
-            Statement::Insert { vector, lane, value, .. } => {
+            Statement::Insert {
+                vector, lane, value, ..
+            } => {
                 let (vector, value) = (self.get(*vector), self.get(*value));
                 self.builder.ins().insertlane(vector, value, *lane as u8)
             }
@@ -288,12 +426,7 @@ impl Lowering<'_> {
             Unary::Negate => self.builder.ins().fneg(value),
             Unary::Absolute => self.builder.ins().fabs(value),
             Unary::SquareRoot => self.builder.ins().sqrt(value),
-            Unary::Nearest => self.builder.ins().nearest(value),
-            Unary::Floor => self.builder.ins().floor(value),
-            Unary::Not if from.class == Class::Mask && from.lanes == 1 => self.builder.ins().bxor_imm_u(value, 1),
-            Unary::Not => self.builder.ins().bnot(value),
             Unary::ToFloat => self.builder.ins().fcvt_from_sint(ty, value),
-            Unary::ToWord => self.builder.ins().fcvt_to_sint_sat(ty, value),
             Unary::Reinterpret => self.bitcast(ty, value),
             Unary::MaskToWord if from.lanes == 1 => self.builder.ins().bmask(ty, value),
             Unary::MaskToWord => value,
@@ -305,8 +438,11 @@ impl Lowering<'_> {
     /// Vectors are cast byte by byte in little-endian order, which is the order they have in memory.
     fn bitcast(&mut self, ty: ClifType, value: Value) -> Value {
         let flags = MemFlagsData::new();
-        let flags =
-            if ty.is_vector() { flags.with_endianness(cranelift_codegen::ir::Endianness::Little) } else { flags };
+        let flags = if ty.is_vector() {
+            flags.with_endianness(cranelift_codegen::ir::Endianness::Little)
+        } else {
+            flags
+        };
         self.builder.ins().bitcast(ty, flags, value)
     }
 
@@ -348,37 +484,43 @@ impl Lowering<'_> {
         if !ty.is_vector() {
             return self.builder.ins().select(mask, yes, no);
         }
-        let mask = if ty == types::I32X4 { mask } else { self.bitcast(ty, mask) };
+        let mask = if ty == types::I32X4 {
+            mask
+        } else {
+            self.bitcast(ty, mask)
+        };
         self.builder.ins().bitselect(mask, yes, no)
     }
 
-    /// `if start < end { do { body } while (counter += step) < end }`.
+    /// `while counter < end { body; counter += step }`.
+    ///
+    /// The test is at the top. Cranelift folds a load into the instruction that uses it only if neither that
+    /// instruction's result, nor what is made of it further on, is used more than once. With the test at the bottom a
+    /// sum goes both to the next pass and to the code behind the loop, and no load of what was added to it is folded.
     fn for_loop(&mut self, counter: Register, start: Int, end: Int, step: i64, body: &[Statement]) {
         let variable = self.builder.declare_var(types::I64);
         let first = self.int(start);
         self.builder.def_var(variable, first);
         // A bound that is a variable may change in the body; it is read once.
         let last = self.int(end);
-        let (inside, after) = (self.builder.create_block(), self.builder.create_block());
-        if matches!((start, end), (Int::Constant(start), Int::Constant(end)) if start < end) {
-            self.builder.ins().jump(inside, &[]);
-        } else {
-            let some = self.builder.ins().icmp(IntCC::SignedLessThan, first, last);
-            self.builder.ins().brif(some, inside, &[], after, &[]);
-        }
-        self.builder.switch_to_block(inside);
+        let [test, inside, after] = [(); 3].map(|()| self.builder.create_block());
+        self.builder.ins().jump(test, &[]);
+        self.builder.switch_to_block(test);
         let current = self.builder.use_var(variable);
-        self.set(counter, current);
-        self.block(body);
-        let next = self.builder.ins().iadd_imm_s(current, step);
-        self.builder.def_var(variable, next);
         let last = match end {
             Int::Constant(value) => self.builder.ins().iconst(types::I64, value),
             Int::Register(_) => last,
         };
-        let more = self.builder.ins().icmp(IntCC::SignedLessThan, next, last);
+        let more = self.builder.ins().icmp(IntCC::SignedLessThan, current, last);
         self.builder.ins().brif(more, inside, &[], after, &[]);
+        self.builder.switch_to_block(inside);
         self.builder.seal_block(inside);
+        self.set(counter, current);
+        self.block(body);
+        let next = self.builder.ins().iadd_imm_s(current, step);
+        self.builder.def_var(variable, next);
+        self.builder.ins().jump(test, &[]);
+        self.builder.seal_block(test);
         self.builder.seal_block(after);
         self.builder.switch_to_block(after);
     }

@@ -9,12 +9,19 @@ use crate::ir::{Binary, Comparison, Float, Shift};
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// `ln 2` in two parts: the first is exact in few bits, so that its product with a small integer is exact.
-const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Adding it rounds to an integer, which the low bits then hold: `1.5 · 2²³`.
 const ROUNDER: f32 = 12_582_912.0;
 
-const EXP: [f32; 6] = [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+const EXP: [f32; 6] = [
+    1.987_569_1e-4,
+    1.398_2e-3,
+    8.333_452e-3,
+    4.166_579_6e-2,
+    1.666_666_5e-1,
+    0.5,
+];
 const LOG: [f32; 9] = [
     7.037_683_6e-2,
     -1.151_461e-1,
@@ -26,12 +33,20 @@ const LOG: [f32; 9] = [
     -2.499_999_4e-1,
     3.333_333e-1,
 ];
-const TANH: [f32; 5] = [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328_2e-1];
+const TANH: [f32; 5] = [
+    -5.704_988_7e-3,
+    2.063_909e-2,
+    -5.373_971_6e-2,
+    1.333_144_2e-1,
+    -3.333_328e-1,
+];
 
 /// `c₀xⁿ + … + cₙ` by Horner's rule.
 fn polynomial(b: &mut Builder, x: Float, coefficients: &[f32]) -> Float {
     let lanes = b.lanes(x);
-    let [first, rest @ ..] = coefficients else { panic!("a polynomial has a coefficient") };
+    let [first, rest @ ..] = coefficients else {
+        panic!("a polynomial has a coefficient")
+    };
     let mut sum = b.constant(*first, lanes);
     for coefficient in rest {
         let next = b.constant(*coefficient, lanes);
@@ -114,7 +129,7 @@ pub(crate) fn logarithm(b: &mut Builder, x: Float) -> Float {
     let root_half = b.word_constant(0x3f35_04f3, lanes);
     let above = b.word_binary(Binary::Subtract, bits, root_half);
     let exponent = b.shift(Shift::RightSigned, above, 23);
-    let exponent = b.to_float(exponent);
+    let exponent = b.word_to_float(exponent);
     let exponent = b.fadd(exponent, correction);
     let mask = b.word_constant(0x007f_ffff, lanes);
     let mantissa = b.word_binary(Binary::And, above, mask);
@@ -204,9 +219,21 @@ mod tests {
         let y = setup.flat(inputs.len());
         let mut body = Expression::identity();
         body.push(function(0));
-        let kernel = Kernel::Pointwise(Pointwise { spreads: vec![Spread::Full], body, divisor: Divisor::One });
-        let step = Step { name: "function".to_owned(), kernel, reads: vec![x], write: y, macs: 0 };
-        run(&step, machine, 1, &vec![inputs.to_vec(), vec![0.0; inputs.len()]]).pop().unwrap()
+        let kernel = Kernel::Pointwise(Pointwise {
+            spreads: vec![Spread::Full],
+            body,
+            divisor: Divisor::One,
+        });
+        let step = Step {
+            name: "function".to_owned(),
+            kernel,
+            reads: vec![x],
+            write: y,
+            macs: 0,
+        };
+        run(&step, machine, 1, &vec![inputs.to_vec(), vec![0.0; inputs.len()]])
+            .pop()
+            .unwrap()
     }
 
     /// Distance in units in the last place of the exact result, which counts subnormals.
@@ -227,14 +254,37 @@ mod tests {
     fn sweep(name: &str, function: fn(usize) -> Instruction, exact: fn(f64) -> f64, bound: f64) {
         let mut inputs: Vec<f32> = (0..u32::MAX).step_by(1999).map(f32::from_bits).collect();
         inputs.extend((-2_000_000..2_000_000).map(|index| index as f32 * 6e-5));
-        inputs.extend([0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN, 1.0, -1.0]);
-        inputs.extend([88.722_84, 88.722_85, -87.336_55, -103.972_08, -103.972_09, f32::MIN_POSITIVE, 1e-45]);
+        inputs.extend([
+            0.0,
+            -0.0,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+            f32::MAX,
+            f32::MIN,
+            1.0,
+            -1.0,
+        ]);
+        inputs.extend([
+            88.722_84,
+            88.722_85,
+            -87.336_55,
+            -103.972_08,
+            -103.972_09,
+            f32::MIN_POSITIVE,
+            1e-45,
+        ]);
         let machines = machines();
-        let [portable, wider @ ..] = machines.as_slice() else { unreachable!("there is a portable machine") };
+        let [portable, wider @ ..] = machines.as_slice() else {
+            unreachable!("there is a portable machine")
+        };
         let outputs = apply(portable, function, &inputs);
         let bits = |outputs: &[f32]| outputs.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         for machine in wider {
-            assert!(bits(&apply(machine, function, &inputs)) == bits(&outputs), "{name} depends on the lanes");
+            assert!(
+                bits(&apply(machine, function, &inputs)) == bits(&outputs),
+                "{name} depends on the lanes"
+            );
         }
         let mut worst = (0.0, 0.0, 0.0);
         for (x, y) in inputs.iter().zip(outputs) {
@@ -243,7 +293,13 @@ mod tests {
                 worst = (distance, *x, y);
             }
         }
-        assert!(worst.0 <= bound, "{name}({:e}) = {:e} is {} ulp away", worst.1, worst.2, worst.0);
+        assert!(
+            worst.0 <= bound,
+            "{name}({:e}) = {:e} is {} ulp away",
+            worst.1,
+            worst.2,
+            worst.0
+        );
     }
 
     #[test]

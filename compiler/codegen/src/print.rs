@@ -9,7 +9,11 @@ use crate::ir::{Address, Class, Int, Kernel, Register, Statement};
 
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Printer { kernel: self, indent: 0 }.block(&self.body, f)
+        Printer {
+            kernel: self,
+            indent: 0,
+        }
+        .block(&self.body, f)
     }
 }
 
@@ -20,7 +24,11 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     fn name(&self, register: Register) -> String {
-        let sigil = if self.kernel.variables[register.0 as usize] { '$' } else { '%' };
+        let sigil = if self.kernel.variables[register.0 as usize] {
+            '$'
+        } else {
+            '%'
+        };
         format!("{sigil}{}", register.0)
     }
 
@@ -33,7 +41,11 @@ impl Printer<'_> {
             Class::Word => "i32",
             Class::Mask => "mask",
         };
-        let lanes = if ty.lanes == 1 { String::new() } else { format!("x{}", ty.lanes) };
+        let lanes = if ty.lanes == 1 {
+            String::new()
+        } else {
+            format!("x{}", ty.lanes)
+        };
         format!("{}:{class}{lanes}", self.name(register))
     }
 
@@ -73,9 +85,20 @@ impl Printer<'_> {
             Statement::Parameter { result, parameter } => {
                 writeln!(f, "{} = {}", self.target(*result), lower(parameter))
             }
-            Statement::Integer { result, operation, left, right } => {
+            Statement::Integer {
+                result,
+                operation,
+                left,
+                right,
+            } => {
                 let operation = lower(operation);
-                writeln!(f, "{} = {operation} {}, {}", self.target(*result), self.int(*left), self.int(*right))
+                writeln!(
+                    f,
+                    "{} = {operation} {}, {}",
+                    self.target(*result),
+                    self.int(*left),
+                    self.int(*right)
+                )
             }
             Statement::Load { result, address } => {
                 writeln!(f, "{} = load {}", self.target(*result), self.address(*address))
@@ -90,23 +113,70 @@ impl Printer<'_> {
                 Class::Float => writeln!(f, "{} = constant {:?}", self.target(*result), f32::from_bits(*bits)),
                 _ => writeln!(f, "{} = constant {bits:#x}", self.target(*result)),
             },
-            Statement::Unary { result, operation, value } => {
-                writeln!(f, "{} = {} {}", self.target(*result), lower(operation), self.name(*value))
+            Statement::Unary {
+                result,
+                operation,
+                value,
+            } => {
+                writeln!(
+                    f,
+                    "{} = {} {}",
+                    self.target(*result),
+                    lower(operation),
+                    self.name(*value)
+                )
             }
-            Statement::Binary { result, operation, left, right } => {
+            Statement::Binary {
+                result,
+                operation,
+                left,
+                right,
+            } => {
                 let operation = lower(operation);
-                writeln!(f, "{} = {operation} {}, {}", self.target(*result), self.name(*left), self.name(*right))
+                writeln!(
+                    f,
+                    "{} = {operation} {}, {}",
+                    self.target(*result),
+                    self.name(*left),
+                    self.name(*right)
+                )
             }
-            Statement::Shift { result, operation, value, amount } => {
-                writeln!(f, "{} = shift {} {}, {amount}", self.target(*result), lower(operation), self.name(*value))
+            Statement::Shift {
+                result,
+                operation,
+                value,
+                amount,
+            } => {
+                writeln!(
+                    f,
+                    "{} = shift {} {}, {amount}",
+                    self.target(*result),
+                    lower(operation),
+                    self.name(*value)
+                )
             }
-            Statement::MultiplyAdd { result, left, right, addend } => {
+            Statement::MultiplyAdd {
+                result,
+                left,
+                right,
+                addend,
+            } => {
                 let (left, right, addend) = (self.name(*left), self.name(*right), self.name(*addend));
                 writeln!(f, "{} = fma {left}, {right}, {addend}", self.target(*result))
             }
-            Statement::Compare { result, comparison, left, right } => {
+            Statement::Compare {
+                result,
+                comparison,
+                left,
+                right,
+            } => {
                 let (left, right) = (self.name(*left), self.name(*right));
-                writeln!(f, "{} = compare {} {left}, {right}", self.target(*result), lower(comparison))
+                writeln!(
+                    f,
+                    "{} = compare {} {left}, {right}",
+                    self.target(*result),
+                    lower(comparison)
+                )
             }
             Statement::Select { result, mask, yes, no } => {
                 let (mask, yes, no) = (self.name(*mask), self.name(*yes), self.name(*no));
@@ -115,7 +185,12 @@ impl Printer<'_> {
             Statement::Extract { result, value, lane } => {
                 writeln!(f, "{} = extract {}, {lane}", self.target(*result), self.name(*value))
             }
-            Statement::Insert { result, vector, lane, value } => {
+            Statement::Insert {
+                result,
+                vector,
+                lane,
+                value,
+            } => {
                 let (vector, value) = (self.name(*vector), self.name(*value));
                 writeln!(f, "{} = insert {vector}, {lane}, {value}", self.target(*result))
             }
@@ -127,15 +202,37 @@ impl Printer<'_> {
             }
             Statement::Assign { target, value } => writeln!(f, "{} := {}", self.target(*target), self.name(*value)),
             Statement::AssignInt { target, value } => writeln!(f, "{} := {}", self.target(*target), self.int(*value)),
-            Statement::Loop { counter, start, end, step, body } => {
+            Statement::Loop {
+                counter,
+                start,
+                end,
+                step,
+                body,
+            } => {
                 let (start, end) = (self.int(*start), self.int(*end));
-                let by = if *step == 1 { String::new() } else { format!(" by {step}") };
+                let by = if *step == 1 {
+                    String::new()
+                } else {
+                    format!(" by {step}")
+                };
                 writeln!(f, "for {} in {start}..{end}{by} {{", self.name(*counter))?;
                 self.nested(body, f)?;
                 writeln!(f, "}}")
             }
-            Statement::If { comparison, left, right, then, otherwise } => {
-                writeln!(f, "if {} {}, {} {{", lower(comparison), self.int(*left), self.int(*right))?;
+            Statement::If {
+                comparison,
+                left,
+                right,
+                then,
+                otherwise,
+            } => {
+                writeln!(
+                    f,
+                    "if {} {}, {} {{",
+                    lower(comparison),
+                    self.int(*left),
+                    self.int(*right)
+                )?;
                 self.nested(then, f)?;
                 if otherwise.is_empty() {
                     return writeln!(f, "}}");

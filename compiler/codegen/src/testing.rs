@@ -54,7 +54,11 @@ pub(crate) struct Setup {
 impl Setup {
     /// No buffers; numbers will come from this seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, buffers: Vec::new(), machines: machines() }
+        Self {
+            seed,
+            buffers: Vec::new(),
+            machines: machines(),
+        }
     }
 
     /// Runs on this machine only: for steps that were planned for it.
@@ -88,16 +92,32 @@ impl Setup {
     ) -> View {
         let (height, width) = (top + rows + bottom, left + columns + right);
         let strides = match order {
-            Order::ChannelsFirst => Axes { channel: height * width, row: width, column: 1 },
-            Order::ChannelsLast => Axes { channel: 1, row: width * channels, column: channels },
+            Order::ChannelsFirst => Axes {
+                channel: height * width,
+                row: width,
+                column: 1,
+            },
+            Order::ChannelsLast => Axes {
+                channel: 1,
+                row: width * channels,
+                column: channels,
+            },
         };
         let per_sample = channels * height * width;
-        self.buffers.push(BufferSpec { per_sample, batched, fill: Box::new(|_, random| random) });
+        self.buffers.push(BufferSpec {
+            per_sample,
+            batched,
+            fill: Box::new(|_, random| random),
+        });
         View {
             buffer: BufferId(u32::try_from(self.buffers.len() - 1).unwrap()),
             dtype: DType::F32,
             offset: top * strides.row + left * strides.column,
-            extents: Axes { channel: channels, row: rows, column: columns },
+            extents: Axes {
+                channel: channels,
+                row: rows,
+                column: columns,
+            },
             strides,
             sample_stride: if batched { per_sample } else { 0 },
         }
@@ -118,7 +138,9 @@ impl Setup {
     pub(crate) fn memory(&self, batch: usize) -> Memory {
         let mut state = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut random = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
         };
         let make = |spec: &BufferSpec| {
@@ -164,7 +186,13 @@ impl Setup {
         tolerance: f32,
         reference: impl FnOnce(&mut Memory),
     ) {
-        let step = Step { name: "test".to_owned(), kernel, reads, write, macs: 0 };
+        let step = Step {
+            name: "test".to_owned(),
+            kernel,
+            reads,
+            write,
+            macs: 0,
+        };
         let start = self.memory(batch);
         let mut expected = start.clone();
         reference(&mut expected);
@@ -178,7 +206,10 @@ impl Setup {
         for (buffer, (actual, expected)) in actual.iter().zip(expected).enumerate() {
             for (index, (a, e)) in actual.iter().zip(expected).enumerate() {
                 let close = a.to_bits() == e.to_bits() || (a - e).abs() <= tolerance * (1.0 + e.abs());
-                assert!(close, "buffer {buffer}, element {index}: compiled {a}, expected {e}\n{machine:?} {step:#?}");
+                assert!(
+                    close,
+                    "buffer {buffer}, element {index}: compiled {a}, expected {e}\n{machine:?} {step:#?}"
+                );
             }
         }
     }
@@ -190,8 +221,6 @@ pub(crate) struct Compiled {
     pub(crate) function: KernelFunction,
     /// How it may be split.
     pub(crate) tasks: Tasks,
-    /// Its program in the kernel IR.
-    pub(crate) text: String,
     _code: Code,
 }
 
@@ -203,22 +232,34 @@ pub(crate) fn machines() -> Vec<Machine> {
 
 /// Compiles one step for a machine.
 pub(crate) fn compile(step: &Step, machine: &Machine) -> Compiled {
-    compile_by(step, machine, level_of(machine).expect("this processor has such vectors"))
+    compile_by(
+        step,
+        machine,
+        level_of(machine).expect("this processor has such vectors"),
+    )
 }
 
 /// Compiles one step for a machine by a lowering that may have wider vectors than it needs.
 fn compile_by(step: &Step, machine: &Machine, level: Option<Level>) -> Compiled {
-    let built = kernels::build(step, machine).expect("the family has code");
-    let text = built.ir.to_string();
+    let built = kernels::build(step, machine);
     let mut assembler = Assembler::new(host_module().expect("Cranelift knows this processor"), level);
-    let id = assembler.define(step.kernel.name(), built.ir).expect("Cranelift takes the kernel");
+    let id = assembler
+        .define(step.kernel.name(), built.ir)
+        .expect("Cranelift takes the kernel");
     let code = Code::finish(assembler).expect("the code can be made executable");
-    Compiled { function: code.function(id), tasks: built.tasks, text, _code: code }
+    Compiled {
+        function: code.function(id),
+        tasks: built.tasks,
+        _code: code,
+    }
 }
 
 /// What one step leaves in memory, run in three ways that must agree.
 pub(crate) fn run(step: &Step, machine: &Machine, batch: usize, start: &Memory) -> Memory {
-    let levels = [Level::Avx2, Level::Avx512].into_iter().filter(|level| Some(*level) <= Level::detect()).map(Some);
+    let levels = [Level::Avx2, Level::Avx512]
+        .into_iter()
+        .filter(|level| Some(*level) <= Level::detect())
+        .map(Some);
     let own = level_of(machine).expect("this processor has such vectors");
     let result = run_by(step, machine, own, batch, start);
     // The kernel is the same, so every lowering with vectors as wide leaves the same bytes.
@@ -230,7 +271,10 @@ pub(crate) fn run(step: &Step, machine: &Machine, batch: usize, start: &Memory) 
 }
 
 fn bits(memory: &Memory) -> Vec<Vec<u32>> {
-    memory.iter().map(|buffer| buffer.iter().map(|value| value.to_bits()).collect()).collect()
+    memory
+        .iter()
+        .map(|buffer| buffer.iter().map(|value| value.to_bits()).collect())
+        .collect()
 }
 
 /// What one step leaves in memory when it is compiled by one lowering.
@@ -248,15 +292,19 @@ fn run_by(step: &Step, machine: &Machine, level: Option<Level>, batch: usize, st
         guarded.iter().map(Guarded::contents).collect::<Memory>()
     });
     for other in &others {
-        assert!(bits(&result) == bits(other), "results depend on how tasks are split\n{step:#?}");
+        assert!(
+            bits(&result) == bits(other),
+            "results depend on how tasks are split\n{step:#?}"
+        );
     }
     result
 }
 
 fn call(compiled: &Compiled, step: &Step, batch: usize, memory: &mut [Guarded], first: u64, last: u64) {
     let views = step.reads.iter().chain([&step.write]);
-    let arguments: Vec<*mut u8> =
-        views.map(|view| memory[view.buffer.index()].start().wrapping_add(4 * view.offset)).collect();
+    let arguments: Vec<*mut u8> = views
+        .map(|view| memory[view.buffer.index()].start().wrapping_add(4 * view.offset))
+        .collect();
     // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say.
     unsafe { (compiled.function)(arguments.as_ptr(), batch as u64, first, last) }
 }
@@ -281,7 +329,11 @@ impl Guarded {
             region::protect(start.add(usable), page, region::Protection::NONE).expect("a guard page");
             std::ptr::write_bytes(start, BEFORE, usable - 4 * contents.len());
         }
-        let mut guarded = Self { pages, count: contents.len(), usable };
+        let mut guarded = Self {
+            pages,
+            count: contents.len(),
+            usable,
+        };
         let to = guarded.start().cast::<f32>();
         // SAFETY: `count` floats fit between `start` and the guard page; both runs are apart.
         unsafe { std::ptr::copy_nonoverlapping(contents.as_ptr(), to, contents.len()) };
@@ -302,7 +354,10 @@ impl Guarded {
                 std::slice::from_raw_parts(base.add(before).cast::<f32>(), self.count),
             )
         };
-        assert!(prefix.iter().all(|byte| *byte == BEFORE), "a kernel wrote before its buffer");
+        assert!(
+            prefix.iter().all(|byte| *byte == BEFORE),
+            "a kernel wrote before its buffer"
+        );
         values.to_vec()
     }
 }

@@ -6,7 +6,10 @@ use crate::ir::{Binary, Class, Comparison, Int, Kernel, Register, Statement, Typ
 
 /// Panics if the kernel is not well formed.
 pub(crate) fn check(kernel: &Kernel) {
-    let mut verifier = Verifier { kernel, defined: vec![false; kernel.registers.len()] };
+    let mut verifier = Verifier {
+        kernel,
+        defined: vec![false; kernel.registers.len()],
+    };
     verifier.block(&kernel.body);
 }
 
@@ -25,26 +28,42 @@ impl Verifier<'_> {
     }
 
     fn used(&self, register: Register) -> Type {
-        assert!(self.defined[register.0 as usize], "register {} is used where it is not defined", register.0);
+        assert!(
+            self.defined[register.0 as usize],
+            "register {} is used where it is not defined",
+            register.0
+        );
         self.kernel.type_of(register)
     }
 
     fn used_int(&self, operand: Int) {
         if let Int::Register(register) = operand {
-            assert_eq!(self.used(register).class, Class::Int, "register {} is not an integer", register.0);
+            assert_eq!(
+                self.used(register).class,
+                Class::Int,
+                "register {} is not an integer",
+                register.0
+            );
         }
     }
 
     fn define(&mut self, register: Register) -> Type {
         let index = register.0 as usize;
-        assert!(!self.kernel.variables[index], "variable {index} is defined by an operation");
+        assert!(
+            !self.kernel.variables[index],
+            "variable {index} is defined by an operation"
+        );
         assert!(!self.defined[index], "register {index} is defined twice");
         self.defined[index] = true;
         self.kernel.registers[index]
     }
 
     fn assign(&mut self, target: Register) -> Type {
-        assert!(self.kernel.variables[target.0 as usize], "register {} is no variable", target.0);
+        assert!(
+            self.kernel.variables[target.0 as usize],
+            "register {} is no variable",
+            target.0
+        );
         self.defined[target.0 as usize] = true;
         self.kernel.type_of(target)
     }
@@ -54,7 +73,9 @@ impl Verifier<'_> {
             Statement::Argument { result, .. } | Statement::Parameter { result, .. } => {
                 assert_eq!(self.define(*result).class, Class::Int);
             }
-            Statement::Integer { result, left, right, .. } => {
+            Statement::Integer {
+                result, left, right, ..
+            } => {
                 self.used_int(*left);
                 self.used_int(*right);
                 assert_eq!(self.define(*result).class, Class::Int);
@@ -73,15 +94,27 @@ impl Verifier<'_> {
                 self.assert_number(*result);
                 self.define(*result);
             }
-            Statement::Unary { result, operation, value } => {
+            Statement::Unary {
+                result,
+                operation,
+                value,
+            } => {
                 let from = self.used(*value);
                 let to = self.define(*result);
                 check_unary(*operation, from, to);
             }
-            Statement::Binary { result, operation, left, right } => {
+            Statement::Binary {
+                result,
+                operation,
+                left,
+                right,
+            } => {
                 let (left, right) = (self.used(*left), self.used(*right));
                 let result = self.define(*result);
-                assert!(left == right && left == result, "{operation:?} of {left:?} and {right:?} gives {result:?}");
+                assert!(
+                    left == right && left == result,
+                    "{operation:?} of {left:?} and {right:?} gives {result:?}"
+                );
                 let fits = match operation {
                     Binary::Add | Binary::Subtract | Binary::Multiply => {
                         matches!(left.class, Class::Float | Class::Word)
@@ -92,26 +125,59 @@ impl Verifier<'_> {
                 };
                 assert!(fits, "{operation:?} of {left:?}");
             }
-            Statement::Shift { result, value, amount, .. } => {
+            Statement::Shift {
+                result, value, amount, ..
+            } => {
                 let from = self.used(*value);
-                assert!(from.class == Class::Word && *amount < 32, "a shift of {from:?} by {amount}");
+                assert!(
+                    from.class == Class::Word && *amount < 32,
+                    "a shift of {from:?} by {amount}"
+                );
                 assert_eq!(self.define(*result), from);
             }
-            Statement::MultiplyAdd { result, left, right, addend } => {
+            Statement::MultiplyAdd {
+                result,
+                left,
+                right,
+                addend,
+            } => {
                 let ty = self.used(*left);
                 assert!(ty.class == Class::Float && self.used(*right) == ty && self.used(*addend) == ty);
                 assert_eq!(self.define(*result), ty);
             }
-            Statement::Compare { result, comparison, left, right } => {
+            Statement::Compare {
+                result,
+                comparison,
+                left,
+                right,
+            } => {
                 let (left, right) = (self.used(*left), self.used(*right));
-                assert!(left == right && matches!(left.class, Class::Float | Class::Word), "compares {left:?}");
+                assert!(
+                    left == right && matches!(left.class, Class::Float | Class::Word),
+                    "compares {left:?}"
+                );
                 assert!(left.class == Class::Word || *comparison != Comparison::LessUnsigned);
-                assert_eq!(self.define(*result), Type { class: Class::Mask, lanes: left.lanes });
+                assert_eq!(
+                    self.define(*result),
+                    Type {
+                        class: Class::Mask,
+                        lanes: left.lanes
+                    }
+                );
             }
             Statement::Select { result, mask, yes, no } => {
                 let (mask, yes, no) = (self.used(*mask), self.used(*yes), self.used(*no));
-                assert_eq!(mask, Type { class: Class::Mask, lanes: yes.lanes });
-                assert!(yes == no && matches!(yes.class, Class::Float | Class::Word), "selects of {yes:?} and {no:?}");
+                assert_eq!(
+                    mask,
+                    Type {
+                        class: Class::Mask,
+                        lanes: yes.lanes
+                    }
+                );
+                assert!(
+                    yes == no && matches!(yes.class, Class::Float | Class::Word),
+                    "selects of {yes:?} and {no:?}"
+                );
                 assert_eq!(self.define(*result), yes);
             }
             Statement::Extract { result, value, lane } => {
@@ -119,7 +185,12 @@ impl Verifier<'_> {
                 assert!(*lane < from.lanes, "lane {lane} of {}", from.lanes);
                 assert_eq!(self.define(*result), Type { lanes: 1, ..from });
             }
-            Statement::Insert { result, vector, lane, value } => {
+            Statement::Insert {
+                result,
+                vector,
+                lane,
+                value,
+            } => {
                 let (vector, value) = (self.used(*vector), self.used(*value));
                 assert!(*lane < vector.lanes, "lane {lane} of {}", vector.lanes);
                 assert_eq!(value, Type { lanes: 1, ..vector });
@@ -127,10 +198,22 @@ impl Verifier<'_> {
             }
             Statement::IntToWord { result, value } => {
                 self.used_int(*value);
-                assert_eq!(self.define(*result), Type { class: Class::Word, lanes: 1 });
+                assert_eq!(
+                    self.define(*result),
+                    Type {
+                        class: Class::Word,
+                        lanes: 1
+                    }
+                );
             }
             Statement::WordToInt { result, value } => {
-                assert_eq!(self.used(*value), Type { class: Class::Word, lanes: 1 });
+                assert_eq!(
+                    self.used(*value),
+                    Type {
+                        class: Class::Word,
+                        lanes: 1
+                    }
+                );
                 assert_eq!(self.define(*result).class, Class::Int);
             }
             Statement::Assign { target, value } => {
@@ -142,7 +225,13 @@ impl Verifier<'_> {
                 self.used_int(*value);
                 assert_eq!(self.assign(*target).class, Class::Int);
             }
-            Statement::Loop { counter, start, end, step, body } => {
+            Statement::Loop {
+                counter,
+                start,
+                end,
+                step,
+                body,
+            } => {
                 self.used_int(*start);
                 self.used_int(*end);
                 assert!(*step > 0, "a loop steps by {step}");
@@ -151,7 +240,13 @@ impl Verifier<'_> {
                 self.block(body);
                 self.defined = before;
             }
-            Statement::If { left, right, then, otherwise, .. } => {
+            Statement::If {
+                left,
+                right,
+                then,
+                otherwise,
+                ..
+            } => {
                 self.used_int(*left);
                 self.used_int(*right);
                 self.block(then);
@@ -162,20 +257,23 @@ impl Verifier<'_> {
 
     fn assert_number(&self, register: Register) {
         let ty = self.kernel.type_of(register);
-        assert!(matches!(ty.class, Class::Float | Class::Word), "register {} holds no number", register.0);
+        assert!(
+            matches!(ty.class, Class::Float | Class::Word),
+            "register {} holds no number",
+            register.0
+        );
     }
 }
 
 fn check_unary(operation: Unary, from: Type, to: Type) {
     let classes = match operation {
-        Unary::Negate | Unary::Absolute | Unary::SquareRoot | Unary::Nearest | Unary::Floor => {
-            from.class == Class::Float && to.class == Class::Float
-        }
-        Unary::Not => from.class == to.class && matches!(from.class, Class::Word | Class::Mask),
+        Unary::Negate | Unary::Absolute | Unary::SquareRoot => from.class == Class::Float && to.class == Class::Float,
         Unary::ToFloat => from.class == Class::Word && to.class == Class::Float,
-        Unary::ToWord => from.class == Class::Float && to.class == Class::Word,
         Unary::Reinterpret => {
-            matches!((from.class, to.class), (Class::Float, Class::Word) | (Class::Word, Class::Float))
+            matches!(
+                (from.class, to.class),
+                (Class::Float, Class::Word) | (Class::Word, Class::Float)
+            )
         }
         Unary::MaskToWord => from.class == Class::Mask && to.class == Class::Word,
         Unary::Splat => from.class == to.class && matches!(from.class, Class::Float | Class::Word),

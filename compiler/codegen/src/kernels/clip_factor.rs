@@ -25,7 +25,10 @@ pub(crate) fn build(step: &Step, limit: f32) -> BuiltKernel {
         let factor = b.fmin(one, quotient);
         b.store(factor, write, 0);
     });
-    BuiltKernel { ir: b.finish(), tasks: Tasks::fixed(1) }
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: Tasks::fixed(1),
+    }
 }
 
 #[cfg(test)]
@@ -36,9 +39,12 @@ mod tests {
 
     #[test]
     fn clips_long_gradients_only() {
-        for (squares, expected) in
-            [([9.0f32, 16.0], 0.4), ([0.0, 1.0], 1.0), ([0.0, 0.0], 1.0), ([f32::NAN, 1.0], f32::NAN)]
-        {
+        for (squares, expected) in [
+            ([9.0f32, 16.0], 0.4),
+            ([0.0, 1.0], 1.0),
+            ([0.0, 0.0], 1.0),
+            ([f32::NAN, 1.0], f32::NAN),
+        ] {
             let mut setup = Setup::new(12);
             let reads = squares.map(|square| {
                 let view = setup.flat(1);
@@ -46,9 +52,16 @@ mod tests {
                 view
             });
             let y = setup.flat(1);
-            setup.check(Kernel::ClipFactor { limit: 2.0 }, reads.to_vec(), y, 1, 0.0, |memory, _, _, _, _| {
-                memory[2][0] = expected;
-            });
+            setup.check(
+                Kernel::ClipFactor { limit: 2.0 },
+                reads.to_vec(),
+                y,
+                1,
+                0.0,
+                |memory, _, _, _, _| {
+                    memory[2][0] = expected;
+                },
+            );
         }
     }
 }

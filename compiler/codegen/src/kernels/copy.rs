@@ -17,8 +17,12 @@ pub(crate) fn copy(step: &Step, lanes: usize) -> BuiltKernel {
 
     let mut b = Builder::new();
     let (from, to) = (b.argument(0), b.argument(1));
-    split.each(&mut b, &mut |b, sample, range| {
-        let bases = [b.step(from, sample, x.sample_stride), b.step(to, sample, y.sample_stride)];
+    let is_run = split.is_run(&nest, &[x.sample_stride, y.sample_stride]);
+    split.each_run(&mut b, is_run, &mut |b, sample, range| {
+        let bases = [
+            b.step(from, sample, x.sample_stride),
+            b.step(to, sample, y.sample_stride),
+        ];
         nest.walk(b, &bases, range, &mut |b, bases, run| {
             let bases = [bases[0], bases[1]];
             vectors(b, run, lanes, &mut |b, index, lanes| {
@@ -29,7 +33,10 @@ pub(crate) fn copy(step: &Step, lanes: usize) -> BuiltKernel {
             });
         });
     });
-    BuiltKernel { ir: b.finish(), tasks: split.tasks() }
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: split.tasks(),
+    }
 }
 
 /// Sets every element of the written view.
@@ -45,7 +52,10 @@ pub(crate) fn fill(step: &Step, value: f32, lanes: usize) -> BuiltKernel {
         let base = b.step(to, sample, y.sample_stride);
         values.store(b, &nest, base, range);
     });
-    BuiltKernel { ir: b.finish(), tasks: split.tasks() }
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: split.tasks(),
+    }
 }
 
 /// Zeros in the rows and columns around the written view.
@@ -55,7 +65,13 @@ pub(crate) fn zero_halo(step: &Step, before: [usize; 2], after: [usize; 2], lane
     let count: usize = frame.iter().map(|(_, nest)| nest.count()).sum();
     // One pass of a loop that stands for a sample's whole frame: it is never cut.
     let group = (super::nest::ELEMENTS_PER_TASK / count.max(1)).clamp(1, 64);
-    let split = Split { batched: y.is_batched(), group, chunk: 1, parts: 1, extent: 1 };
+    let split = Split {
+        batched: y.is_batched(),
+        group,
+        chunk: 1,
+        parts: 1,
+        extent: 1,
+    };
 
     let mut b = Builder::new();
     let to = b.argument(0);
@@ -67,7 +83,10 @@ pub(crate) fn zero_halo(step: &Step, before: [usize; 2], after: [usize; 2], lane
             values.store(b, nest, base, (Int::Constant(0), Int::from(nest.axes[0].extent)));
         }
     });
-    BuiltKernel { ir: b.finish(), tasks: split.tasks() }
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: split.tasks(),
+    }
 }
 
 /// The four strips around a view: where each starts, in bytes from the first element, and its loops.
@@ -77,7 +96,11 @@ fn frame(y: &View, before: [usize; 2], after: [usize; 2]) -> Vec<(i64, Nest)> {
         // `row` and `column` count from the halo's corner.
         let element = |index: usize, before: usize, stride: usize| (index as i64 - before as i64) * stride as i64;
         let start = element(row, before[0], y.strides.row) + element(column, before[1], y.strides.column);
-        let extents = Axes { channel: y.extents.channel, row: row_count, column: column_count };
+        let extents = Axes {
+            channel: y.extents.channel,
+            row: row_count,
+            column: column_count,
+        };
         (start * ELEMENT_BYTES as i64, Nest::new(extents, &[y.strides]))
     };
     let width = before[1] + columns + after[1];
@@ -99,7 +122,11 @@ struct Values {
 
 impl Values {
     fn new(b: &mut Builder, value: f32, lanes: usize) -> Self {
-        Self { vector: b.constant(value, lanes), scalar: b.constant(value, 1), lanes }
+        Self {
+            vector: b.constant(value, lanes),
+            scalar: b.constant(value, 1),
+            lanes,
+        }
     }
 
     fn store(&self, b: &mut Builder, nest: &Nest, base: Int, range: (Int, Int)) {
@@ -187,8 +214,15 @@ mod tests {
         let mut setup = Setup::new(4);
         let x = setup.fixed((40_001, 1, 1), Order::ChannelsFirst, 0);
         let y = setup.fixed((40_001, 1, 1), Order::ChannelsFirst, 0);
-        setup.check(Kernel::Copy, vec![x.clone()], y.clone(), 1, 0.0, |memory, n, c, h, w| {
-            memory[y.buffer.index()][element(&y, n, c, h, w)] = memory[x.buffer.index()][element(&x, n, c, h, w)];
-        });
+        setup.check(
+            Kernel::Copy,
+            vec![x.clone()],
+            y.clone(),
+            1,
+            0.0,
+            |memory, n, c, h, w| {
+                memory[y.buffer.index()][element(&y, n, c, h, w)] = memory[x.buffer.index()][element(&x, n, c, h, w)];
+            },
+        );
     }
 }

@@ -6,7 +6,6 @@
 use netc_runtime::program::Tasks;
 use netc_schedule::{Kernel, Machine, Step};
 
-use crate::error::CodegenError;
 use crate::ir;
 
 mod channels;
@@ -39,11 +38,9 @@ pub(crate) struct BuiltKernel {
 }
 
 /// Builds the kernel of one step.
-///
-/// Errors: [`CodegenError::Unsupported`] for a family without code.
-pub(crate) fn build(step: &Step, machine: &Machine) -> Result<BuiltKernel, CodegenError> {
+pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
     let lanes = machine.lanes;
-    Ok(match &step.kernel {
+    match &step.kernel {
         Kernel::Contract(contract) => contract::build(step, contract, machine),
         Kernel::WeightGradient(gradient) => weight_gradient::build(step, gradient, machine),
         Kernel::PackWeights(pack) => pack::build(step, pack, lanes),
@@ -70,6 +67,5 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> Result<BuiltKernel, Codeg
         Kernel::Upsample { linear } => upsample::forward(step, *linear, lanes),
         Kernel::UpsampleGradient { linear } => upsample::backward(step, *linear, lanes),
         Kernel::Reshape => reshape::reshape(step, lanes),
-        _ => return Err(CodegenError::Unsupported { step: step.name.clone(), kernel: step.kernel.name() }),
-    })
+    }
 }

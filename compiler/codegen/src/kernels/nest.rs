@@ -12,6 +12,11 @@ use crate::ir::Int;
 /// Elements that make a task worth its overhead and short enough to balance threads: 5 to 20 µs of work.
 pub(crate) const ELEMENTS_PER_TASK: usize = 16 * 1024;
 
+/// What is done with an innermost run: each operand's address at its start, and its first and last index.
+pub(crate) type RunBody<'a> = dyn FnMut(&mut Builder, &[Int], (Int, Int)) + 'a;
+/// What is done in a task: the sample, and the first and last pass of the outermost loop.
+pub(crate) type TaskBody<'a> = dyn FnMut(&mut Builder, Int, (Int, Int)) + 'a;
+
 /// One loop of a [`Nest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
@@ -31,7 +36,10 @@ pub(crate) struct Nest {
 impl Nest {
     /// The loops over `extents` for operands with these strides; the last operand's strides decide their order.
     pub(crate) fn new(extents: Axes, strides: &[Axes]) -> Self {
-        let axis = |extent: usize, of: fn(&Axes) -> usize| Axis { extent, strides: strides.iter().map(of).collect() };
+        let axis = |extent: usize, of: fn(&Axes) -> usize| Axis {
+            extent,
+            strides: strides.iter().map(of).collect(),
+        };
         let all = [
             axis(extents.channel, |axes| axes.channel),
             axis(extents.row, |axes| axes.row),
@@ -49,13 +57,19 @@ impl Nest {
         for inner in all {
             match axes.last_mut() {
                 Some(outer) if outer.is_run_of(&inner) => {
-                    *outer = Axis { extent: outer.extent * inner.extent, strides: inner.strides };
+                    *outer = Axis {
+                        extent: outer.extent * inner.extent,
+                        strides: inner.strides,
+                    };
                 }
                 _ => axes.push(inner),
             }
         }
         if axes.is_empty() {
-            axes.push(Axis { extent: 1, strides: vec![1; operands] });
+            axes.push(Axis {
+                extent: 1,
+                strides: vec![1; operands],
+            });
         }
         Self { axes }
     }
@@ -72,13 +86,7 @@ impl Nest {
 
     /// Writes all loops but the innermost, the outermost from `first` to `last`. `body` gets each operand's address at
     /// the start of an innermost run and the first and last index of that run.
-    pub(crate) fn walk(
-        &self,
-        b: &mut Builder,
-        bases: &[Int],
-        (first, last): (Int, Int),
-        body: &mut dyn FnMut(&mut Builder, &[Int], (Int, Int)),
-    ) {
+    pub(crate) fn walk(&self, b: &mut Builder, bases: &[Int], (first, last): (Int, Int), body: &mut RunBody<'_>) {
         walk(&self.axes, b, bases, (first, last), body);
     }
 }
@@ -86,22 +94,26 @@ impl Nest {
 impl Axis {
     /// Whether one pass of this loop ends where the next begins, with `inner` inside.
     fn is_run_of(&self, inner: &Self) -> bool {
-        self.strides.iter().zip(&inner.strides).all(|(outer, stride)| *outer == stride * inner.extent)
+        self.strides
+            .iter()
+            .zip(&inner.strides)
+            .all(|(outer, stride)| *outer == stride * inner.extent)
     }
 }
 
-fn walk(
-    axes: &[Axis],
-    b: &mut Builder,
-    bases: &[Int],
-    (first, last): (Int, Int),
-    body: &mut dyn FnMut(&mut Builder, &[Int], (Int, Int)),
-) {
-    let [axis, inner @ ..] = axes else { unreachable!("a nest has at least one loop") };
-    let Some(next) = inner.first() else { return body(b, bases, (first, last)) };
+fn walk(axes: &[Axis], b: &mut Builder, bases: &[Int], (first, last): (Int, Int), body: &mut RunBody<'_>) {
+    let [axis, inner @ ..] = axes else {
+        unreachable!("a nest has at least one loop")
+    };
+    let Some(next) = inner.first() else {
+        return body(b, bases, (first, last));
+    };
     b.for_range(first, last, 1, |b, index| {
-        let bases: Vec<Int> =
-            bases.iter().zip(&axis.strides).map(|(base, stride)| b.step(*base, index, *stride)).collect();
+        let bases: Vec<Int> = bases
+            .iter()
+            .zip(&axis.strides)
+            .map(|(base, stride)| b.step(*base, index, *stride))
+            .collect();
         walk(inner, b, &bases, (Int::Constant(0), Int::from(next.extent)), body);
     });
 }
@@ -131,14 +143,35 @@ impl Split {
             chunk = chunk.next_multiple_of(lanes);
         }
         let parts = extent.div_ceil(chunk).max(1);
-        let group = if parts == 1 { (ELEMENTS_PER_TASK / nest.count().max(1)).clamp(1, 64) } else { 1 };
-        Self { batched, group, chunk: chunk.min(extent.max(1)), parts, extent }
+        let group = if parts == 1 {
+            (ELEMENTS_PER_TASK / nest.count().max(1)).clamp(1, 64)
+        } else {
+            1
+        };
+        Self {
+            batched,
+            group,
+            chunk: chunk.min(extent.max(1)),
+            parts,
+            extent,
+        }
+    }
+
+    /// Whether a group's samples are one run in every operand, given each one's distance between samples.
+    pub(crate) fn is_run(&self, nest: &Nest, samples: &[usize]) -> bool {
+        let [axis] = nest.axes.as_slice() else { return false };
+        let is_run = |(stride, sample): (&usize, &usize)| *sample == stride * axis.extent;
+        self.batched && self.parts == 1 && axis.strides.iter().zip(samples).all(is_run)
     }
 
     /// The number of tasks.
     pub(crate) const fn tasks(&self) -> Tasks {
         if self.batched {
-            Tasks { per_group: self.parts as u64, group: self.group as u64, fixed: 0 }
+            Tasks {
+                per_group: self.parts as u64,
+                group: self.group as u64,
+                fixed: 0,
+            }
         } else {
             Tasks::fixed(self.parts as u64)
         }
@@ -146,7 +179,12 @@ impl Split {
 
     /// Writes the loops over tasks and samples. `body` gets the sample's index and the first and last pass of the
     /// outermost loop that it is to do.
-    pub(crate) fn each(&self, b: &mut Builder, body: &mut dyn FnMut(&mut Builder, Int, (Int, Int))) {
+    pub(crate) fn each(&self, b: &mut Builder, body: &mut TaskBody<'_>) {
+        self.each_run(b, false, body);
+    }
+
+    /// As [`Split::each`]; but if samples are one run, `body` gets the first of a group and goes through all of them.
+    pub(crate) fn each_run(&self, b: &mut Builder, is_run: bool, body: &mut TaskBody<'_>) {
         let batch = if self.batched { b.batch() } else { Int::Constant(1) };
         b.tasks(|b, task| {
             let (group, part) = if self.batched {
@@ -170,6 +208,11 @@ impl Split {
             }
             let end = b.add(first, self.group);
             let end = b.smaller(end, batch);
+            if is_run {
+                let count = b.subtract(end, first);
+                let last = b.multiply(count, self.extent);
+                return body(b, first, (Int::Constant(0), last));
+            }
             b.for_range(first, end, 1, |b, sample| body(b, sample, range));
         });
     }
@@ -197,12 +240,42 @@ mod tests {
 
     #[test]
     fn dense_tensors_are_one_loop() {
-        let extents = Axes { channel: 3, row: 4, column: 5 };
-        let last = Axes { channel: 1, row: 15, column: 3 };
+        let extents = Axes {
+            channel: 3,
+            row: 4,
+            column: 5,
+        };
+        let last = Axes {
+            channel: 1,
+            row: 15,
+            column: 3,
+        };
         let nest = Nest::new(extents, &[last, last]);
-        assert_eq!(nest.axes, [Axis { extent: 60, strides: vec![1, 1] }]);
-        let first = Axes { channel: 20, row: 5, column: 1 };
+        assert_eq!(
+            nest.axes,
+            [Axis {
+                extent: 60,
+                strides: vec![1, 1]
+            }]
+        );
+        let first = Axes {
+            channel: 20,
+            row: 5,
+            column: 1,
+        };
         let nest = Nest::new(extents, &[first, last]);
-        assert_eq!(nest.axes, [Axis { extent: 20, strides: vec![1, 3] }, Axis { extent: 3, strides: vec![20, 1] }]);
+        assert_eq!(
+            nest.axes,
+            [
+                Axis {
+                    extent: 20,
+                    strides: vec![1, 3]
+                },
+                Axis {
+                    extent: 3,
+                    strides: vec![20, 1]
+                }
+            ]
+        );
     }
 }

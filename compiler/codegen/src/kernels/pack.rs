@@ -47,7 +47,10 @@ pub(crate) fn build(step: &Step, pack: &PackWeights, lanes: usize) -> BuiltKerne
             });
         });
     });
-    BuiltKernel { ir: b.finish(), tasks: Tasks::fixed(total.div_ceil(chunk) as u64) }
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: Tasks::fixed(total.div_ceil(chunk) as u64),
+    }
 }
 
 /// One panel with `valid` channels that are there.
@@ -70,7 +73,9 @@ fn one_panel(b: &mut Builder, pack: &PackWeights, lanes: usize, (from, to): (Int
 }
 
 fn taps(b: &mut Builder, pack: &PackWeights, lanes: usize, loops: &[Level], (from, to): (Int, Int), valid: usize) {
-    let [level, inner @ ..] = loops else { return one_tap(b, pack, lanes, (from, to), valid) };
+    let [level, inner @ ..] = loops else {
+        return one_tap(b, pack, lanes, (from, to), valid);
+    };
     let inside = inner.iter().map(|level| level.count).product::<usize>() * pack.depth * pack.panel;
     b.for_range(0usize, level.count, 1, |b, index| {
         let distance = b.multiply(index, level.stride as i64 * ELEMENT_BYTES as i64);

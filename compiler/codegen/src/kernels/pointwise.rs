@@ -18,8 +18,12 @@ use crate::ir::{Float, Int, Word};
 /// Builds the kernel of an element-wise step.
 pub(crate) fn build(step: &Step, pointwise: &Pointwise, lanes: usize) -> BuiltKernel {
     let y = &step.write;
-    let operands: Vec<Operand> =
-        step.reads.iter().zip(&pointwise.spreads).map(|(view, spread)| Operand::read(view, *spread)).collect();
+    let operands: Vec<Operand> = step
+        .reads
+        .iter()
+        .zip(&pointwise.spreads)
+        .map(|(view, spread)| Operand::read(view, *spread))
+        .collect();
     let counter = Operand::counter(y.extents);
     // Order: reads, then the element counter, then the write.
     let mut strides: Vec<Axes> = operands.iter().map(|operand| operand.strides).collect();
@@ -34,13 +38,20 @@ pub(crate) fn build(step: &Step, pointwise: &Pointwise, lanes: usize) -> BuiltKe
     samples.extend([counter.sample, y.sample_stride]);
     b.hoist_constants(|b| {
         let body = Body::new(b, step, pointwise, &nest, lanes);
-        split.each(b, &mut |b, sample, range| {
-            let bases: Vec<Int> =
-                bases.iter().zip(&samples).map(|(base, stride)| b.step(*base, sample, *stride)).collect();
+        let is_run = split.is_run(&nest, &samples);
+        split.each_run(b, is_run, &mut |b, sample, range| {
+            let bases: Vec<Int> = bases
+                .iter()
+                .zip(&samples)
+                .map(|(base, stride)| b.step(*base, sample, *stride))
+                .collect();
             nest.walk(b, &bases, range, &mut |b, bases, run| body.run(b, bases, run));
         });
     });
-    BuiltKernel { ir: b.finish(), tasks: split.tasks() }
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: split.tasks(),
+    }
 }
 
 /// How an operand moves with the write's elements.
@@ -53,22 +64,46 @@ pub(crate) struct Operand {
 impl Operand {
     /// A read that spreads over the elements.
     pub(crate) fn read(view: &View, spread: Spread) -> Self {
-        let still = Axes { channel: 0, row: 0, column: 0 };
+        let still = Axes {
+            channel: 0,
+            row: 0,
+            column: 0,
+        };
         match spread {
-            Spread::Full => Self { strides: view.strides, sample: view.sample_stride },
-            Spread::Channel => {
-                Self { strides: Axes { channel: view.strides.channel, ..still }, sample: view.sample_stride }
-            }
-            Spread::Sample => Self { strides: still, sample: view.sample_stride },
-            Spread::Scalar => Self { strides: still, sample: 0 },
+            Spread::Full => Self {
+                strides: view.strides,
+                sample: view.sample_stride,
+            },
+            Spread::Channel => Self {
+                strides: Axes {
+                    channel: view.strides.channel,
+                    ..still
+                },
+                sample: view.sample_stride,
+            },
+            Spread::Sample => Self {
+                strides: still,
+                sample: view.sample_stride,
+            },
+            Spread::Scalar => Self {
+                strides: still,
+                sample: 0,
+            },
         }
     }
 
     /// Not memory: the element's number in channels-first order through the batch, four for each as if it were an
     /// address.
     fn counter(extents: Axes) -> Self {
-        let strides = Axes { channel: extents.row * extents.column, row: extents.column, column: 1 };
-        Self { strides, sample: extents.product() }
+        let strides = Axes {
+            channel: extents.row * extents.column,
+            row: extents.column,
+            column: 1,
+        };
+        Self {
+            strides,
+            sample: extents.product(),
+        }
     }
 }
 
@@ -103,7 +138,10 @@ impl<'a> Body<'a> {
                 let base = b.argument(index);
                 let key = b.load_words(base, 0, 1);
                 let one = mix_key(b, key, salt);
-                Key { one, all: b.splat_word(one, lanes) }
+                Key {
+                    one,
+                    all: b.splat_word(one, lanes),
+                }
             }));
         }
         let lane_numbers = needs_element(&pointwise.body).then(|| {
@@ -115,17 +153,24 @@ impl<'a> Body<'a> {
             numbers
         });
         let factor = one_over(b, pointwise.divisor).map(|one| [one, b.splat(one, lanes)]);
-        Self { pointwise, lanes, inner, keys, lane_numbers, factor }
+        Self {
+            pointwise,
+            lanes,
+            inner,
+            keys,
+            lane_numbers,
+            factor,
+        }
     }
 
     fn run(&self, b: &mut Builder, bases: &[Int], run: (Int, Int)) {
         let reads = self.keys.len();
         // What stands still, for one lane and for all.
         let mut still: Vec<Option<[Float; 2]>> = Vec::new();
-        for read in 0..reads {
+        for (read, base) in bases[..reads].iter().enumerate() {
             let stands = self.inner[read] == 0 && self.keys[read].is_none();
             still.push(stands.then(|| {
-                let one = b.load(bases[read], 0, 1);
+                let one = b.load(*base, 0, 1);
                 [one, b.splat(one, self.lanes)]
             }));
         }
@@ -149,8 +194,11 @@ impl<'a> Body<'a> {
                 let number = b.divide(number, ELEMENT_BYTES);
                 let first = b.int_to_word(number);
                 let all = b.splat_word(first, count);
-                values.element =
-                    Some(if count == 1 { first } else { b.word_binary(crate::ir::Binary::Add, all, numbers) });
+                values.element = Some(if count == 1 {
+                    first
+                } else {
+                    b.word_binary(crate::ir::Binary::Add, all, numbers)
+                });
             }
             let mut value = expression::evaluate(b, &self.pointwise.body, &values);
             if let Some(factor) = self.factor {
@@ -175,7 +223,7 @@ fn one_over(b: &mut Builder, divisor: Divisor) -> Option<Float> {
     let count = b.subtract(count, less);
     let count = b.larger(count, 1usize);
     let count = b.int_to_word(count);
-    let count = b.to_float(count);
+    let count = b.word_to_float(count);
     let one = b.constant(1.0, 1);
     Some(b.fdiv(one, count))
 }
@@ -190,7 +238,11 @@ mod tests {
     use crate::testing::{Order, Setup, any_order, element};
 
     fn kernel(spreads: &[Spread], body: Expression, divisor: Divisor) -> Kernel {
-        Kernel::Pointwise(Pointwise { spreads: spreads.to_vec(), body, divisor })
+        Kernel::Pointwise(Pointwise {
+            spreads: spreads.to_vec(),
+            body,
+            divisor,
+        })
     }
 
     proptest! {
@@ -271,9 +323,16 @@ mod tests {
         let rate = body.push(Instruction::Constant(-0.1));
         body.push(Instruction::MultiplyAdd(1, rate, 0));
         let kernel = kernel(&[Spread::Full, Spread::Full], body, Divisor::One);
-        setup.check(kernel, vec![weights.clone(), gradient], weights, 1, 0.0, |memory, _, c, _, _| {
-            memory[0][c] = memory[1][c].mul_add(-0.1, memory[0][c]);
-        });
+        setup.check(
+            kernel,
+            vec![weights.clone(), gradient],
+            weights,
+            1,
+            0.0,
+            |memory, _, c, _, _| {
+                memory[0][c] = memory[1][c].mul_add(-0.1, memory[0][c]);
+            },
+        );
     }
 
     #[test]
@@ -293,7 +352,9 @@ mod tests {
             body.push(Instruction::Read(1));
             body.push(instruction);
             let kernel = kernel(&[Spread::Full, Spread::Full], body, Divisor::One);
-            setup.check(kernel, vec![a, c], y, 1, 0.0, |memory, _, c, _, _| memory[2][c] = expected[c % 3]);
+            setup.check(kernel, vec![a, c], y, 1, 0.0, |memory, _, c, _, _| {
+                memory[2][c] = expected[c % 3]
+            });
         }
     }
 }

@@ -24,7 +24,10 @@ pub(crate) fn step(
     sums: &mut [Float],
 ) {
     if vectors > offsets.len() {
-        let factors: Vec<Float> = offsets.iter().map(|offset| b.broadcast(source, *offset, lanes)).collect();
+        let factors: Vec<Float> = offsets
+            .iter()
+            .map(|offset| b.broadcast(source, *offset, lanes))
+            .collect();
         for index in 0..vectors {
             let value = vector(b, index);
             for (row, factor) in factors.iter().enumerate() {
@@ -56,5 +59,9 @@ pub(crate) fn step_cycles(rows: usize, vectors: usize) -> f64 {
 ///
 /// A single row needs no vectors side by side, for each is used once.
 pub(crate) const fn fits(rows: usize, vectors: usize, registers: usize) -> bool {
-    if rows == 1 { vectors + 4 <= registers } else { rows * vectors + vectors + 2 <= registers }
+    if rows == 1 {
+        vectors + 4 <= registers
+    } else {
+        rows * vectors + vectors + 2 <= registers
+    }
 }

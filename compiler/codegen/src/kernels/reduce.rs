@@ -34,12 +34,18 @@ pub(crate) fn build(step: &Step, reduce: &Reduce, lanes: usize) -> BuiltKernel {
         let batch = b.batch();
         let factor = plan.divisor(b, batch);
         split.each(b, &mut |b, sample, range| {
-            let bases: Vec<Int> =
-                bases.iter().zip(&plan.samples).map(|(base, stride)| b.step(*base, sample, *stride)).collect();
+            let bases: Vec<Int> = bases
+                .iter()
+                .zip(&plan.samples)
+                .map(|(base, stride)| b.step(*base, sample, *stride))
+                .collect();
             plan.results(b, &bases, range, (batch, factor));
         });
     });
-    BuiltKernel { ir: b.finish(), tasks: split.tasks() }
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: split.tasks(),
+    }
 }
 
 /// A reduction as loops: over results, then over terms.
@@ -69,8 +75,12 @@ struct Piece {
 impl<'a> Reduction<'a> {
     fn new(step: &Step, reduce: &'a Reduce, lanes: usize) -> Self {
         let (x, y) = (&step.reads[0], &step.write);
-        let operands: Vec<Operand> =
-            step.reads.iter().zip(&reduce.spreads).map(|(view, spread)| Operand::read(view, *spread)).collect();
+        let operands: Vec<Operand> = step
+            .reads
+            .iter()
+            .zip(&reduce.spreads)
+            .map(|(view, spread)| Operand::read(view, *spread))
+            .collect();
         let axis = |extent: usize, of: fn(&Axes) -> usize| {
             let mut strides: Vec<usize> = operands.iter().map(|operand| of(&operand.strides)).collect();
             strides.push(of(&y.strides));
@@ -86,13 +96,24 @@ impl<'a> Reduction<'a> {
             Over::Sample | Over::All => (vec![], vec![channel, row, column], false),
         };
         let reads = operands.len();
-        let kept = if kept.is_empty() { vec![Axis { extent: 1, strides: vec![0; reads + 1] }] } else { kept };
+        let kept = if kept.is_empty() {
+            vec![Axis {
+                extent: 1,
+                strides: vec![0; reads + 1],
+            }]
+        } else {
+            kept
+        };
         let kept = Nest::of(order_by_first(kept)).axes;
         let terms = merge_terms(terms, reads);
         let innermost = kept.last().expect("a nest has a loop");
         let along_results = innermost.strides[0] == 1 && innermost.extent > 1;
         let strides: Vec<usize> = operands.iter().map(|operand| operand.sample).collect();
-        let samples = if batch_is_term { vec![0; reads + 1] } else { [strides.as_slice(), &[y.sample_stride]].concat() };
+        let samples = if batch_is_term {
+            vec![0; reads + 1]
+        } else {
+            [strides.as_slice(), &[y.sample_stride]].concat()
+        };
         Self {
             reduce,
             lanes,
@@ -116,7 +137,11 @@ impl<'a> Reduction<'a> {
 
     /// Passes of the outermost kept loop; of blocks, if there is only one loop.
     fn outermost(&self) -> usize {
-        if self.kept.len() > 1 { self.kept[0].extent } else { self.kept[0].extent.div_ceil(self.block()) }
+        if self.kept.len() > 1 {
+            self.kept[0].extent
+        } else {
+            self.kept[0].extent.div_ceil(self.block())
+        }
     }
 
     fn split(&self) -> Split {
@@ -126,8 +151,18 @@ impl<'a> Reduction<'a> {
         let terms = (results * self.term_count() * typical).max(1);
         let chunk = (ELEMENTS_PER_TASK * extent / terms).clamp(1, extent.max(1));
         let parts = extent.div_ceil(chunk).max(1);
-        let group = if parts == 1 { (ELEMENTS_PER_TASK / terms).clamp(1, 64) } else { 1 };
-        Split { batched: self.batched, group, chunk, parts, extent }
+        let group = if parts == 1 {
+            (ELEMENTS_PER_TASK / terms).clamp(1, 64)
+        } else {
+            1
+        };
+        Split {
+            batched: self.batched,
+            group,
+            chunk,
+            parts,
+            extent,
+        }
     }
 
     /// What sums are divided by, if by anything: one lane and all.
@@ -137,12 +172,16 @@ impl<'a> Reduction<'a> {
             Scaling::Mean => 0,
             Scaling::Unbiased => 1,
         };
-        let samples = if self.batch_terms.is_some() { batch } else { Int::Constant(1) };
+        let samples = if self.batch_terms.is_some() {
+            batch
+        } else {
+            Int::Constant(1)
+        };
         let count = b.multiply(samples, self.term_count());
         let count = b.subtract(count, less as usize);
         let count = b.larger(count, 1usize);
         let word = b.int_to_word(count);
-        let one = b.to_float(word);
+        let one = b.word_to_float(word);
         Some([one, b.splat(one, self.lanes)])
     }
 
@@ -159,9 +198,15 @@ impl<'a> Reduction<'a> {
         (first, last): (Int, Int),
         end: (Int, Option<[Float; 2]>),
     ) {
-        let [axis, inner @ ..] = axes else { unreachable!("a nest has a loop") };
+        let [axis, inner @ ..] = axes else {
+            unreachable!("a nest has a loop")
+        };
         let moved = |b: &mut Builder, index: Int, scale: usize| -> Vec<Int> {
-            bases.iter().zip(&axis.strides).map(|(base, stride)| b.step(*base, index, stride * scale)).collect()
+            bases
+                .iter()
+                .zip(&axis.strides)
+                .map(|(base, stride)| b.step(*base, index, stride * scale))
+                .collect()
         };
         let block = self.block();
         let inner_extent = match inner {
@@ -193,26 +238,32 @@ impl<'a> Reduction<'a> {
 
     /// So many results as vectors and single lanes.
     fn pieces(&self, count: usize) -> Vec<Piece> {
-        let whole = if self.along_results { count / self.lanes * self.lanes } else { 0 };
-        let vectors = (0..whole).step_by(self.lanes).map(|first| Piece { first, lanes: self.lanes });
-        vectors.chain((whole..count).map(|first| Piece { first, lanes: 1 })).collect()
+        let whole = if self.along_results {
+            count / self.lanes * self.lanes
+        } else {
+            0
+        };
+        let vectors = (0..whole).step_by(self.lanes).map(|first| Piece {
+            first,
+            lanes: self.lanes,
+        });
+        vectors
+            .chain((whole..count).map(|first| Piece { first, lanes: 1 }))
+            .collect()
     }
 
-    fn one_block(
-        &self,
-        b: &mut Builder,
-        bases: &[Int],
-        pieces: &[Piece],
-        (batch, divisor): (Int, Option<[Float; 2]>),
-    ) {
+    fn one_block(&self, b: &mut Builder, bases: &[Int], pieces: &[Piece], (batch, divisor): (Int, Option<[Float; 2]>)) {
         let reads = self.reduce.spreads.len();
         let sums = match &self.batch_terms {
             None => self.sum(b, &self.terms, &bases[..reads], pieces),
             Some(strides) => {
                 let totals = zeros(b, pieces);
                 b.for_range(0usize, batch, 1, |b, sample| {
-                    let bases: Vec<Int> =
-                        bases.iter().zip(strides).map(|(base, stride)| b.step(*base, sample, *stride)).collect();
+                    let bases: Vec<Int> = bases
+                        .iter()
+                        .zip(strides)
+                        .map(|(base, stride)| b.step(*base, sample, *stride))
+                        .collect();
                     let sums = self.sum(b, &self.terms, &bases, pieces);
                     accumulate(b, &totals, &sums);
                 });
@@ -225,13 +276,22 @@ impl<'a> Reduction<'a> {
                 Some(divisor) => b.fdiv(sum, divisor[usize::from(piece.lanes == self.lanes && self.lanes > 1)]),
                 None => sum,
             };
-            store_lanes(b, value, bases[reads], piece.first * write_stride, write_stride, piece.lanes);
+            store_lanes(
+                b,
+                value,
+                bases[reads],
+                piece.first * write_stride,
+                write_stride,
+                piece.lanes,
+            );
         }
     }
 
     /// The sums of all pieces over these axes.
     fn sum(&self, b: &mut Builder, axes: &[Axis], bases: &[Int], pieces: &[Piece]) -> Vec<Float> {
-        let [axis, inner @ ..] = axes else { return self.terms_at(b, bases, pieces) };
+        let [axis, inner @ ..] = axes else {
+            return self.terms_at(b, bases, pieces);
+        };
         if axis.extent > RUN && (inner.is_empty()) {
             return self.long_run(b, axis, bases, pieces);
         }
@@ -295,7 +355,10 @@ impl<'a> Reduction<'a> {
     fn run_along_terms(&self, b: &mut Builder, axis: &Axis, bases: &[Int]) -> Float {
         let wide = VECTORS * self.lanes;
         let (blocks, vectors) = (axis.extent / wide * wide, axis.extent / self.lanes * self.lanes);
-        let whole = Piece { first: 0, lanes: self.lanes };
+        let whole = Piece {
+            first: 0,
+            lanes: self.lanes,
+        };
         let partial = zeros(b, &[whole; VECTORS]);
         b.for_range(0usize, blocks, wide, |b, index| {
             for (vector, sum) in partial.iter().enumerate() {
@@ -326,7 +389,10 @@ impl<'a> Reduction<'a> {
     /// The terms of all pieces at one place.
     fn terms_at(&self, b: &mut Builder, bases: &[Int], pieces: &[Piece]) -> Vec<Float> {
         let strides = self.kept.last().expect("a nest has a loop").strides.clone();
-        pieces.iter().map(|piece| self.term(b, bases, &strides, piece.first, piece.lanes)).collect()
+        pieces
+            .iter()
+            .map(|piece| self.term(b, bases, &strides, piece.first, piece.lanes))
+            .collect()
     }
 
     /// The expression at `lanes` neighbors, `first` from the bases on.
@@ -363,7 +429,11 @@ fn merge_terms(axes: Vec<Axis>, reads: usize) -> Vec<Axis> {
 }
 
 fn advance(b: &mut Builder, axis: &Axis, bases: &[Int], index: Int, scale: usize) -> Vec<Int> {
-    bases.iter().zip(&axis.strides).map(|(base, stride)| b.step(*base, index, stride * scale)).collect()
+    bases
+        .iter()
+        .zip(&axis.strides)
+        .map(|(base, stride)| b.step(*base, index, stride * scale))
+        .collect()
 }
 
 fn zeros(b: &mut Builder, pieces: &[Piece]) -> Vec<Float> {
@@ -429,7 +499,12 @@ mod tests {
         let square = body.push(Instruction::Multiply(difference, difference));
         body.push(Instruction::Multiply(square, 2));
         let spreads = vec![Spread::Full, Spread::Channel, Spread::Full];
-        let kernel = Kernel::Reduce(Reduce { spreads, body, over, scaling });
+        let kernel = Kernel::Reduce(Reduce {
+            spreads,
+            body,
+            over,
+            scaling,
+        });
         let reads = vec![x.clone(), channel, other.clone()];
         // Partial sums of at most some hundred terms, each at most 4: relative errors stay near the last bits.
         setup.check(kernel, reads, y.clone(), batch, 2e-6, |memory, n, c, h, w| {
@@ -445,8 +520,10 @@ mod tests {
                 Over::All => (0..1, all(false, 0, extents.0)),
             };
             let keeps_space = over == Over::Batch;
-            let (rows, columns) =
-                (all(keeps_space, h as usize, extents.1), all(keeps_space, w as usize, extents.2));
+            let (rows, columns) = (
+                all(keeps_space, h as usize, extents.1),
+                all(keeps_space, w as usize, extents.2),
+            );
             let count = samples.len() * channels.len() * rows.len() * columns.len();
             let mut sum = 0.0;
             for n in samples {

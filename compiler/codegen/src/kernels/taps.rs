@@ -4,7 +4,7 @@ use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::Int;
 
 /// Steps that are written out one by one: a whole sum, or one run of it.
-const UNROLLED_SUM: usize = 32;
+const UNROLLED_SUM: usize = 12;
 const UNROLLED_RUN: usize = 12;
 
 /// A level of evenly spaced positions.
@@ -30,7 +30,13 @@ pub(crate) fn levels(numbers: &[isize]) -> Option<Vec<Level>> {
             *number == numbers[0] + (index / inner) as isize * outer + (index % inner) as isize * stride
         };
         if numbers.iter().enumerate().all(even) {
-            let all = [Level { count: count / inner, stride: outer }, Level { count: inner, stride }];
+            let all = [
+                Level {
+                    count: count / inner,
+                    stride: outer,
+                },
+                Level { count: inner, stride },
+            ];
             return Some(all.into_iter().filter(|level| level.count > 1).collect());
         }
     }
@@ -69,7 +75,11 @@ impl Runs {
         let equal = tap_offsets.len().is_multiple_of(first)
             && tap_offsets.chunks(first).all(|chunk| chunk.windows(2).all(follows));
         let taps = if equal { first } else { 1 };
-        Self { starts: tap_offsets.iter().step_by(taps).copied().collect(), length: taps * depth, stride }
+        Self {
+            starts: tap_offsets.iter().step_by(taps).copied().collect(),
+            length: taps * depth,
+            stride,
+        }
     }
 
     /// Writes the sum: `body` takes some steps, with the sums so far in variables if `in_loop`.
@@ -87,10 +97,20 @@ impl Runs {
         if self.starts.len() * self.length <= UNROLLED_SUM {
             let least = self.starts.iter().copied().min().unwrap_or(0);
             let offset = |start: &isize, step: usize| (start - least) as usize + step * self.stride;
-            let steps = self.starts.iter().flat_map(|start| (0..self.length).map(move |step| offset(start, step)));
+            let steps = self
+                .starts
+                .iter()
+                .flat_map(|start| (0..self.length).map(move |step| offset(start, step)));
             let offsets = steps.map(|elements| elements * ELEMENT_BYTES).collect();
             let source = b.add(source, bytes(least));
-            return body(b, &Steps { source, weights, offsets });
+            return body(
+                b,
+                &Steps {
+                    source,
+                    weights,
+                    offsets,
+                },
+            );
         }
         let Some(levels) = levels(&self.starts) else {
             for (index, start) in self.starts.iter().enumerate() {
@@ -112,7 +132,9 @@ impl Runs {
         (step_bytes, unroll): (usize, usize),
         body: &mut dyn FnMut(&mut Builder, &Steps),
     ) {
-        let [level, inner @ ..] = levels else { return self.run(b, source, weights, (step_bytes, unroll), body) };
+        let [level, inner @ ..] = levels else {
+            return self.run(b, source, weights, (step_bytes, unroll), body);
+        };
         let inside = inner.iter().map(|level| level.count).product::<usize>();
         let weight_bytes = inside * self.length * step_bytes;
         b.for_range(0usize, level.count, 1, |b, index| {
@@ -133,19 +155,44 @@ impl Runs {
         (step_bytes, unroll): (usize, usize),
         body: &mut dyn FnMut(&mut Builder, &Steps),
     ) {
-        let offsets = |count: usize| (0..count).map(|step| step * self.stride * ELEMENT_BYTES).collect::<Vec<_>>();
+        let offsets = |count: usize| {
+            (0..count)
+                .map(|step| step * self.stride * ELEMENT_BYTES)
+                .collect::<Vec<_>>()
+        };
         if self.length <= UNROLLED_RUN {
-            return body(b, &Steps { source, weights, offsets: offsets(self.length) });
+            return body(
+                b,
+                &Steps {
+                    source,
+                    weights,
+                    offsets: offsets(self.length),
+                },
+            );
         }
         let whole = self.length / unroll * unroll;
         let end = b.add(weights, whole * step_bytes);
         let moving = b.int_variable(source);
         b.for_range(weights, end, unroll * step_bytes, |b, weights| {
-            body(b, &Steps { source: moving, weights, offsets: offsets(unroll) });
+            body(
+                b,
+                &Steps {
+                    source: moving,
+                    weights,
+                    offsets: offsets(unroll),
+                },
+            );
             b.increase(moving, unroll * self.stride * ELEMENT_BYTES);
         });
         if whole < self.length {
-            body(b, &Steps { source: moving, weights: end, offsets: offsets(self.length - whole) });
+            body(
+                b,
+                &Steps {
+                    source: moving,
+                    weights: end,
+                    offsets: offsets(self.length - whole),
+                },
+            );
         }
     }
 }
@@ -171,10 +218,31 @@ mod tests {
     #[test]
     fn neighboring_taps_are_one_run() {
         let runs = Runs::new(&[0, 4, 8, 40, 44, 48], 4, 1);
-        assert_eq!(runs, Runs { starts: vec![0, 40], length: 12, stride: 1 });
+        assert_eq!(
+            runs,
+            Runs {
+                starts: vec![0, 40],
+                length: 12,
+                stride: 1
+            }
+        );
         let apart = Runs::new(&[0, 8, 16], 4, 1);
-        assert_eq!(apart, Runs { starts: vec![0, 8, 16], length: 4, stride: 1 });
+        assert_eq!(
+            apart,
+            Runs {
+                starts: vec![0, 8, 16],
+                length: 4,
+                stride: 1
+            }
+        );
         let uneven = Runs::new(&[0, 4, 40], 4, 1);
-        assert_eq!(uneven, Runs { starts: vec![0, 4, 40], length: 4, stride: 1 });
+        assert_eq!(
+            uneven,
+            Runs {
+                starts: vec![0, 4, 40],
+                length: 4,
+                stride: 1
+            }
+        );
     }
 }

@@ -204,7 +204,7 @@ impl<'a> Planes<'a> {
         let lift = b.multiply(is_before, 2 * factor);
         let weight = b.add(distance, lift);
         let weight = b.int_to_word(weight);
-        let weight = b.to_float(weight);
+        let weight = b.word_to_float(weight);
         let whole = b.constant((2 * factor) as f32, 1);
         Between {
             first,

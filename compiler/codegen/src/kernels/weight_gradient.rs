@@ -7,7 +7,7 @@
 //! rows, columns, whatever the chunks, tiles and tasks.
 
 use netc_runtime::program::Tasks;
-use netc_schedule::kernel::WeightGradient;
+use netc_schedule::kernel::{Tap, WeightGradient};
 use netc_schedule::{Machine, Step};
 
 use super::BuiltKernel;
@@ -33,7 +33,11 @@ pub(crate) fn build(step: &Step, gradient: &WeightGradient, machine: &Machine) -
     let (blocks, rows) = plan.cuts(gradient);
 
     let mut b = Builder::new();
-    let bases = Bases { x: b.argument(0), dy: b.argument(1), dw: b.argument(2) };
+    let bases = Bases {
+        x: b.argument(0),
+        dy: b.argument(1),
+        dw: b.argument(2),
+    };
     let batch = b.batch();
     // Without samples the gradient is zero: one pass over nothing writes it.
     let passes = b.larger(batch, 1usize);
@@ -47,12 +51,19 @@ pub(crate) fn build(step: &Step, gradient: &WeightGradient, machine: &Machine) -
                 let last = b.add(row, plan.chunk_rows);
                 let last = b.smaller(last, plan.height);
                 let started = b.add(sample, row);
-                let chunk = Chunk { samples: (sample, end), rows: (row, last), started };
+                let chunk = Chunk {
+                    samples: (sample, end),
+                    rows: (row, last),
+                    started,
+                };
                 plan.chunk(b, &bases, &chunk, block_range, row_range);
             });
         });
     });
-    BuiltKernel { ir: b.finish(), tasks: Tasks::fixed((blocks.parts * rows.parts) as u64) }
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: Tasks::fixed((blocks.parts * rows.parts) as u64),
+    }
 }
 
 /// Addresses that move with tiles.
@@ -85,7 +96,11 @@ impl Bases {
             let bytes = b.multiply(index, distance * scale as i64);
             b.add(base, bytes)
         };
-        Self { x: one(self.x, distances.x), dy: one(self.dy, distances.dy), dw: one(self.dw, distances.dw) }
+        Self {
+            x: one(self.x, distances.x),
+            dy: one(self.dy, distances.dy),
+            dw: one(self.dw, distances.dw),
+        }
     }
 }
 
@@ -142,21 +157,46 @@ impl Plan {
         let lanes = machine.lanes;
         let (height, width) = (dy.extents.row, dy.extents.column);
         let stride = gradient.stride;
-        let position = |x: usize, dy: usize| Distances { x: bytes(x), dy: bytes(dy), dw: 0 };
-        let depth = Distances { x: bytes(x.strides.channel), dy: 0, dw: bytes(gradient.depth_stride) };
-        let out = Distances { x: 0, dy: bytes(dy.strides.channel), dw: bytes(gradient.width_stride) };
+        let position = |x: usize, dy: usize| Distances {
+            x: bytes(x),
+            dy: bytes(dy),
+            dw: 0,
+        };
+        let depth = Distances {
+            x: bytes(x.strides.channel),
+            dy: 0,
+            dw: bytes(gradient.depth_stride),
+        };
+        let out = Distances {
+            x: 0,
+            dy: bytes(dy.strides.channel),
+            dw: bytes(gradient.width_stride),
+        };
         let turned = gradient.depth >= lanes
             && x.strides.channel == 1
             && (gradient.width < lanes || (gradient.depth_stride == 1 && gradient.taps.len() == 1));
-        let (channels, channel) = if turned { (gradient.depth, depth) } else { (gradient.width, out) };
-        let other = if turned { (gradient.width, out) } else { (gradient.depth, depth) };
-        let (block, tile_rows) = tile(channels.div_ceil(lanes), other.0, gradient.taps.len(), turned, machine);
+        let (channels, channel) = if turned {
+            (gradient.depth, depth)
+        } else {
+            (gradient.width, out)
+        };
+        let other = if turned {
+            (gradient.width, out)
+        } else {
+            (gradient.depth, depth)
+        };
+        let (source, result) = tap_offsets(step, gradient);
+        let inner_taps = tap_loops(&source, &result)
+            .and_then(|loops| loops.last().map(|last| last.0))
+            .unwrap_or(1);
+        let taps = (gradient.taps.len(), inner_taps);
+        let (block, tile_rows) = tile(channels.div_ceil(lanes), other.0, taps, turned, machine);
 
         let bytes_of_row = (x.extents.channel * stride.row * x.strides.row.max(1) / x.strides.column.max(1)
             + dy.extents.channel * width)
             * ELEMENT_BYTES;
-        let bytes_of_row = bytes_of_row.min(CHUNK_BYTES * 64).max(1);
-        let chunk_rows = (CHUNK_BYTES / bytes_of_row).clamp(1, height.max(1));
+        let bytes_of_row = bytes_of_row.max(1);
+        let chunk_rows = Cut::new(height, CHUNK_BYTES / bytes_of_row).chunk;
         let whole = chunk_rows >= height;
         let mut plan = Self {
             lanes,
@@ -177,7 +217,11 @@ impl Plan {
             column: position(stride.column * x.strides.column, dy.strides.column),
             height,
             width,
-            chunk_samples: if whole { (CHUNK_BYTES / (bytes_of_row * height.max(1)).max(1)).clamp(1, 4096) } else { 1 },
+            chunk_samples: if whole {
+                (CHUNK_BYTES / (bytes_of_row * height.max(1)).max(1)).clamp(1, 4096)
+            } else {
+                1
+            },
             chunk_rows: if whole { height.max(1) } else { chunk_rows },
         };
         plan.set_rows(step, gradient, other, tile_rows);
@@ -197,24 +241,35 @@ impl Plan {
 
     /// The loops over rows of tiles: taps and the other side's channels.
     fn set_rows(&mut self, step: &Step, gradient: &WeightGradient, other: (usize, Distances), tile_rows: usize) {
-        let x = &step.reads[0];
-        let source: Vec<isize> = gradient
-            .taps
-            .iter()
-            .map(|tap| tap.row * x.strides.row as isize + tap.column * x.strides.column as isize)
-            .collect();
-        let result: Vec<isize> = gradient.tap_offsets.iter().map(|offset| *offset as isize).collect();
+        let (source, result) = tap_offsets(step, gradient);
         let element = ELEMENT_BYTES as i64;
-        let distances = |x: isize, dw: isize| Distances { x: x as i64 * element, dy: 0, dw: dw as i64 * element };
-        let channels = RowLoop { extent: other.0, block: tile_rows, distances: other.1 };
+        let distances = |x: isize, dw: isize| Distances {
+            x: x as i64 * element,
+            dy: 0,
+            dw: dw as i64 * element,
+        };
+        let channels = RowLoop {
+            extent: other.0,
+            block: tile_rows,
+            distances: other.1,
+        };
         let Some(taps) = tap_loops(&source, &result) else {
-            let lists = source.iter().zip(&result).map(|(x, dw)| (distances(*x, *dw), vec![channels.clone()]));
+            let lists = source
+                .iter()
+                .zip(&result)
+                .map(|(x, dw)| (distances(*x, *dw), vec![channels.clone()]));
             self.rows = lists.collect();
             return;
         };
         let origin = distances(source[0], result[0]);
-        let mut loops: Vec<RowLoop> =
-            taps.iter().map(|(extent, x, dw)| RowLoop { extent: *extent, block: 1, distances: distances(*x, *dw) }).collect();
+        let mut loops: Vec<RowLoop> = taps
+            .iter()
+            .map(|(extent, x, dw)| RowLoop {
+                extent: *extent,
+                block: 1,
+                distances: distances(*x, *dw),
+            })
+            .collect();
         let taps_in_tile = tile_rows / other.0.max(1);
         let combine = !self.turned && taps_in_tile > 1 && taps.last().is_some_and(|(_, x, dw)| *x > 0 && *dw > 0);
         if combine {
@@ -239,7 +294,10 @@ impl Plan {
         let macs = weights * self.height * self.width * TYPICAL_BATCH;
         let wanted = (macs / MACS_PER_TASK).clamp(LEAST_TASKS, 256);
         let blocks = self.groups * self.blocks();
-        let passes = self.rows.first().map_or(1, |(_, loops)| loops.first().map_or(1, RowLoop::passes));
+        let passes = self
+            .rows
+            .first()
+            .map_or(1, |(_, loops)| loops.first().map_or(1, RowLoop::passes));
         let rows = if self.rows.len() == 1 { passes } else { self.rows.len() };
         // The outer loop is cut first, the inner one if that is not enough.
         let cut = |outer: usize, inner: usize| {
@@ -263,9 +321,17 @@ impl Plan {
             let valid = (end - channel).min(self.lanes);
             if valid < self.lanes && unit && self.channels >= self.lanes {
                 // The last full vector: it shares lanes with the one before, which owns them.
-                return Vector { channel: end - self.lanes, loaded: self.lanes, first: self.lanes - valid };
+                return Vector {
+                    channel: end - self.lanes,
+                    loaded: self.lanes,
+                    first: self.lanes - valid,
+                };
             }
-            Vector { channel, loaded: valid, first: 0 }
+            Vector {
+                channel,
+                loaded: valid,
+                first: 0,
+            }
         };
         // Counted from the block's start, which a shared vector may precede.
         (start..end).step_by(self.lanes).map(one).collect()
@@ -278,11 +344,15 @@ impl Plan {
         let start = start.moved(b, chunk.rows.0, self.row, 1);
         if self.turned {
             self.each_row(b, start, rows, &mut |b, bases, tile| {
-                self.each_block(b, bases, blocks, &mut |b, bases, vectors| self.tile(b, bases, chunk, vectors, tile));
+                self.each_block(b, bases, blocks, &mut |b, bases, vectors| {
+                    self.tile(b, bases, chunk, vectors, tile)
+                });
             });
         } else {
             self.each_block(b, start, blocks, &mut |b, bases, vectors| {
-                self.each_row(b, bases, rows, &mut |b, bases, tile| self.tile(b, bases, chunk, vectors, tile));
+                self.each_row(b, bases, rows, &mut |b, bases, tile| {
+                    self.tile(b, bases, chunk, vectors, tile)
+                });
             });
         }
     }
@@ -298,7 +368,11 @@ impl Plan {
         let count = self.blocks();
         b.for_range(first, last, 1, |b, index| {
             let (group, block) = (b.divide(index, count), b.remainder(index, count));
-            let (group, block) = if self.groups == 1 { (Int::Constant(0), index) } else { (group, block) };
+            let (group, block) = if self.groups == 1 {
+                (Int::Constant(0), index)
+            } else {
+                (group, block)
+            };
             let bases = bases.moved(b, group, self.group, 1);
             if count == 1 {
                 return body(b, bases, &self.vectors(0));
@@ -337,23 +411,27 @@ impl Plan {
     }
 
     /// One tile: its sums over the chunk.
-    fn tile(
-        &self,
-        b: &mut Builder,
-        bases: Bases,
-        chunk: &Chunk,
-        vectors: &[Vector],
-        tile: Option<TileRows>,
-    ) {
+    fn tile(&self, b: &mut Builder, bases: Bases, chunk: &Chunk, vectors: &[Vector], tile: Option<TileRows>) {
         let (count, outer) = tile.unwrap_or((1, Distances::default()));
         let (inside, inner) = self.inside;
         let all = || (0..count).flat_map(|index| (0..inside).map(move |channel| (index as i64, channel as i64)));
         let offsets = |of: fn(&Distances) -> i64| -> Vec<usize> {
             let one = |(index, channel): (i64, i64)| index * of(&outer) + channel * of(&inner);
-            all().map(|place| usize::try_from(one(place)).expect("rows of a tile lie forward")).collect()
+            all()
+                .map(|place| usize::try_from(one(place)).expect("rows of a tile lie forward"))
+                .collect()
         };
-        let row_offsets = if self.turned { offsets(|d| d.dy) } else { offsets(|d| d.x) };
-        let tile = Tile { plan: self, vectors, row_offsets, result_offsets: offsets(|d| d.dw) };
+        let row_offsets = if self.turned {
+            offsets(|d| d.dy)
+        } else {
+            offsets(|d| d.x)
+        };
+        let tile = Tile {
+            plan: self,
+            vectors,
+            row_offsets,
+            result_offsets: offsets(|d| d.dw),
+        };
         tile.write(b, bases, chunk);
     }
 }
@@ -372,8 +450,14 @@ fn row_loops(
     tile: Option<TileRows>,
     body: &mut RowBody<'_>,
 ) {
-    let [row_loop, inner @ ..] = loops else { return body(b, bases, tile) };
-    let RowLoop { extent, block, distances } = *row_loop;
+    let [row_loop, inner @ ..] = loops else {
+        return body(b, bases, tile);
+    };
+    let RowLoop {
+        extent,
+        block,
+        distances,
+    } = *row_loop;
     let all = (Int::Constant(0), Int::from(inner.first().map_or(1, RowLoop::passes)));
     let (whole, rest) = (extent / block, extent % block);
     let rows = |count: usize| if block == 1 { tile } else { Some((count, distances)) };
@@ -397,6 +481,17 @@ impl RowLoop {
     }
 }
 
+/// Where each tap is in the source and in the result, in elements.
+fn tap_offsets(step: &Step, gradient: &WeightGradient) -> (Vec<isize>, Vec<isize>) {
+    let strides = step.reads[0].strides;
+    let source = |tap: &Tap| tap.row * strides.row as isize + tap.column * strides.column as isize;
+    let result = |offset: &usize| *offset as isize;
+    (
+        gradient.taps.iter().map(source).collect(),
+        gradient.tap_offsets.iter().map(result).collect(),
+    )
+}
+
 /// Up to two loops over taps that fit both the source and the result.
 fn tap_loops(source: &[isize], result: &[isize]) -> Option<Vec<(usize, isize, isize)>> {
     let (x, dw) = (levels(source)?, levels(result)?);
@@ -414,24 +509,42 @@ fn tap_loops(source: &[isize], result: &[isize]) -> Option<Vec<(usize, isize, is
         let all = [(count / inner, x_outer, dw_outer), (inner, x_inner, dw_inner)];
         Some(all.into_iter().filter(|(extent, ..)| *extent > 1).collect())
     };
-    let candidates = [source.len(), x.last().map_or(1, |level| level.count), dw.last().map_or(1, |level| level.count)];
+    let candidates = [
+        source.len(),
+        x.last().map_or(1, |level| level.count),
+        dw.last().map_or(1, |level| level.count),
+    ];
     candidates.into_iter().find_map(split)
 }
 
 /// Vectors of a block and rows of a tile: what a simple count of cycles likes best.
-fn tile(vectors: usize, other: usize, taps: usize, turned: bool, machine: &Machine) -> (usize, usize) {
+fn tile(
+    vectors: usize,
+    other: usize,
+    (taps, inner_taps): (usize, usize),
+    turned: bool,
+    machine: &Machine,
+) -> (usize, usize) {
     let registers = machine.vector_registers;
     let rows_in_all = if turned { other } else { other * taps };
+    let most_rows = if turned { other } else { other * inner_taps };
     let mut best = (f64::INFINITY, (1, 1));
     for block in 1..=vectors.min(4) {
-        for rows in (1..=rows_in_all.min(registers)).filter(|rows| product::fits(*rows, block, registers)) {
+        for rows in (1..=most_rows.min(registers)).filter(|rows| product::fits(*rows, block, registers)) {
             // Tiles hold whole taps, or channels of one tap.
             if !turned && rows > other && !rows.is_multiple_of(other) {
                 continue;
             }
-            let side = if rows > other { rows_in_all } else { other };
-            let tiles = (side / rows) as f64 * product::step_cycles(rows, block)
-                + if side.is_multiple_of(rows) { 0.0 } else { product::step_cycles(side % rows, block) };
+            let side = if rows > other { other * inner_taps } else { other };
+            // Both operands come from the second cache: about a cycle for each of their lines, beside the sums.
+            let lines = (1 + (4 * block * machine.lanes).div_ceil(64)) as f64;
+            let cycles = |rows: usize| product::step_cycles(rows, block) + lines;
+            let tiles = (side / rows) as f64 * cycles(rows)
+                + if side.is_multiple_of(rows) {
+                    0.0
+                } else {
+                    cycles(side % rows)
+                };
             let cycles = tiles * (rows_in_all / side) as f64 * vectors.div_ceil(block) as f64;
             if cycles < best.0 * 0.999 {
                 best = (cycles, (block, rows));
@@ -456,9 +569,17 @@ impl Tile<'_> {
         let count = b.subtract(last, first);
         let height = b.subtract(chunk.rows.1, chunk.rows.0);
         let plan = self.plan;
-        let mut axes = vec![(count, plan.sample), (height, plan.row), (Int::from(plan.width), plan.column)];
+        let mut axes = vec![
+            (count, plan.sample),
+            (height, plan.row),
+            (Int::from(plan.width), plan.column),
+        ];
         axes.retain(|(count, _)| *count != Int::Constant(1));
-        let (rows, vectors) = if plan.turned { (bases.dy, bases.x) } else { (bases.x, bases.dy) };
+        let (rows, vectors) = if plan.turned {
+            (bases.dy, bases.x)
+        } else {
+            (bases.x, bases.dy)
+        };
         self.positions(b, &axes, (rows, vectors), &sums);
         self.finish(b, &sums, bases.dw);
     }
@@ -469,7 +590,9 @@ impl Tile<'_> {
     }
 
     fn positions(&self, b: &mut Builder, axes: &[(Int, Distances)], (rows, vectors): (Int, Int), sums: &[Float]) {
-        let [(count, distances), inner @ ..] = axes else { return self.steps(b, 1, (0, 0), (rows, vectors), sums) };
+        let [(count, distances), inner @ ..] = axes else {
+            return self.steps(b, 1, (0, 0), (rows, vectors), sums);
+        };
         let strides = self.sides(*distances);
         if inner.is_empty() {
             return self.innermost(b, *count, strides, (rows, vectors), sums);
@@ -482,12 +605,19 @@ impl Tile<'_> {
     }
 
     /// The innermost loop over positions, some at a time.
-    fn innermost(&self, b: &mut Builder, count: Int, strides: (usize, usize), (rows, vectors): (Int, Int), sums: &[Float]) {
+    fn innermost(
+        &self,
+        b: &mut Builder,
+        count: Int,
+        strides: (usize, usize),
+        (rows, vectors): (Int, Int),
+        sums: &[Float],
+    ) {
         let unroll = product::unroll(self.row_offsets.len() * self.vectors.len()).min(4);
-        if let Int::Constant(count) = count {
-            if count as usize <= UNROLLED_POSITIONS {
-                return self.steps(b, count as usize, strides, (rows, vectors), sums);
-            }
+        if let Int::Constant(count) = count
+            && count as usize <= UNROLLED_POSITIONS
+        {
+            return self.steps(b, count as usize, strides, (rows, vectors), sums);
         }
         let rest = b.remainder(count, unroll);
         let whole = b.subtract(count, rest);
@@ -519,12 +649,30 @@ impl Tile<'_> {
         let stride = self.sides(plan.channel).1;
         let mut current = sums.to_vec();
         for step in 0..count {
-            let offsets: Vec<usize> = self.row_offsets.iter().map(|offset| offset + step * strides.0).collect();
+            let offsets: Vec<usize> = self
+                .row_offsets
+                .iter()
+                .map(|offset| offset + step * strides.0)
+                .collect();
             let mut load = |b: &mut Builder, index: usize| {
                 let Vector { channel, loaded, .. } = self.vectors[index];
-                load_lanes(b, vectors, step * strides.1 + channel * stride, stride, loaded, plan.lanes)
+                load_lanes(
+                    b,
+                    vectors,
+                    step * strides.1 + channel * stride,
+                    stride,
+                    loaded,
+                    plan.lanes,
+                )
             };
-            product::step(b, plan.lanes, (rows, &offsets), self.vectors.len(), &mut load, &mut current);
+            product::step(
+                b,
+                plan.lanes,
+                (rows, &offsets),
+                self.vectors.len(),
+                &mut load,
+                &mut current,
+            );
         }
         for (sum, value) in sums.iter().zip(current) {
             b.set_float(*sum, value);
@@ -580,7 +728,7 @@ impl Tile<'_> {
 #[cfg(test)]
 mod tests {
     use netc_schedule::Kernel;
-    use netc_schedule::kernel::{Stride, Tap};
+    use netc_schedule::kernel::Stride;
     use proptest::prelude::*;
 
     use super::*;
@@ -623,12 +771,16 @@ mod tests {
         /// Bits are known: a sum has one order and one rounding a product.
         fn check(&self) {
             let mut setup = Setup::new(21);
-            let reach = |out: usize, stride: usize, kernel: usize| {
-                ((out - 1) * stride + (kernel - 1) * self.dilation).max(1)
-            };
+            let reach =
+                |out: usize, stride: usize, kernel: usize| ((out - 1) * stride + (kernel - 1) * self.dilation).max(1);
             let height = reach(self.out.0, self.stride.0, self.kernel.0);
             let width = reach(self.out.1, self.stride.1, self.kernel.1);
-            let x = setup.buffer((self.groups * self.depth, height, width), self.orders.0, [1, 0, 1, 0], true);
+            let x = setup.buffer(
+                (self.groups * self.depth, height, width),
+                self.orders.0,
+                [1, 0, 1, 0],
+                true,
+            );
             let dy = setup.batched((self.groups * self.width, self.out.0, self.out.1), self.orders.1, 0);
             let area = self.kernel.0 * self.kernel.1;
             let dw = setup.flat(self.groups * self.width * self.depth * area);
@@ -637,7 +789,10 @@ mod tests {
             for row in 0..self.kernel.0 {
                 for column in 0..self.kernel.1 {
                     let at = |index: usize| (index * self.dilation) as isize - 1;
-                    taps.push(Tap { row: at(row), column: at(column) });
+                    taps.push(Tap {
+                        row: at(row),
+                        column: at(column),
+                    });
                     tap_offsets.push(row * self.kernel.1 + column);
                 }
             }
@@ -648,7 +803,10 @@ mod tests {
             }
             let gradient = WeightGradient {
                 taps: taps.clone(),
-                stride: Stride { row: self.stride.0, column: self.stride.1 },
+                stride: Stride {
+                    row: self.stride.0,
+                    column: self.stride.1,
+                },
                 groups: self.groups,
                 depth: self.depth,
                 width: self.width,
@@ -716,8 +874,28 @@ mod tests {
         };
         base.check();
         // One sample is more than a chunk.
-        Case { out: (60, 90), batch: 2, kernel: (1, 2), ..base.clone() }.check();
-        Case { kernel: (1, 1), depth: 64, width: 64, ..base.clone() }.check();
-        Case { kernel: (5, 5), depth: 1, width: 6, out: (28, 28), batch: 3, ..base }.check();
+        Case {
+            out: (60, 90),
+            batch: 2,
+            kernel: (1, 2),
+            ..base.clone()
+        }
+        .check();
+        Case {
+            kernel: (1, 1),
+            depth: 64,
+            width: 64,
+            ..base.clone()
+        }
+        .check();
+        Case {
+            kernel: (5, 5),
+            depth: 1,
+            width: 6,
+            out: (28, 28),
+            batch: 3,
+            ..base
+        }
+        .check();
     }
 }

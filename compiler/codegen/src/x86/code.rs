@@ -304,21 +304,6 @@ pub(super) fn square_root(level: Level, width: Width) -> Code {
     )
 }
 
-/// Rounding to an integer, two operands for all lanes and three for one.
-pub(super) fn round(level: Level, width: Width) -> Code {
-    pick!(
-        level,
-        width,
-        EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae,
-        EVEX_Vrndscaleps_ymm_k1z_ymmm256b32_imm8,
-        EVEX_Vrndscaleps_xmm_k1z_xmmm128b32_imm8,
-        EVEX_Vrndscaless_xmm_k1z_xmm_xmmm32_imm8_sae,
-        VEX_Vroundps_ymm_ymmm256_imm8,
-        VEX_Vroundps_xmm_xmmm128_imm8,
-        VEX_Vroundss_xmm_xmm_xmmm32_imm8
-    )
-}
-
 /// Words to floats.
 pub(super) fn to_float(level: Level, width: Width) -> Code {
     pick!(
@@ -331,21 +316,6 @@ pub(super) fn to_float(level: Level, width: Width) -> Code {
         VEX_Vcvtdq2ps_ymm_ymmm256,
         VEX_Vcvtdq2ps_xmm_xmmm128,
         VEX_Vcvtdq2ps_xmm_xmmm128
-    )
-}
-
-/// Floats to words, truncated; what does not fit gives the lowest word.
-pub(super) fn to_word(level: Level, width: Width) -> Code {
-    pick!(
-        level,
-        width,
-        EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae,
-        EVEX_Vcvttps2dq_ymm_k1z_ymmm256b32,
-        EVEX_Vcvttps2dq_xmm_k1z_xmmm128b32,
-        EVEX_Vcvttps2dq_xmm_k1z_xmmm128b32,
-        VEX_Vcvttps2dq_ymm_ymmm256,
-        VEX_Vcvttps2dq_xmm_xmmm128,
-        VEX_Vcvttps2dq_xmm_xmmm128
     )
 }
 

@@ -17,8 +17,6 @@ pub(super) const SIGN: u32 = 0x8000_0000;
 pub(super) const MAGNITUDE: u32 = 0x7fff_ffff;
 /// All ones.
 pub(super) const ONES: u32 = 0xffff_ffff;
-/// 2³¹ as a float: the first that no word can hold.
-pub(super) const WORD_LIMIT: u32 = 0x4f00_0000;
 
 pub(super) struct Frame {
     /// By their bits.
@@ -83,8 +81,6 @@ fn collect(statements: &[Statement], constants: &mut Vec<u32>) {
             Statement::Unary { operation, .. } => match operation {
                 Unary::Negate => constants.push(SIGN),
                 Unary::Absolute => constants.push(MAGNITUDE),
-                Unary::Not => constants.push(ONES),
-                Unary::ToWord => constants.extend([WORD_LIMIT, MAGNITUDE]),
                 _ => {}
             },
             Statement::Compare { comparison, .. } => match comparison {

@@ -5,7 +5,7 @@ use iced_x86::{Code, Instruction, MemoryOperand, Register as Machine};
 use super::allocate::{File, Place};
 use super::code::{self, Width};
 use super::emit::{Emitter, spread, stack};
-use super::frame::{MAGNITUDE, ONES, SIGN, WORD_LIMIT};
+use super::frame::{MAGNITUDE, ONES, SIGN};
 use super::level::Level;
 use crate::ir::{Binary, Class, Comparison, Register, Statement, Unary};
 
@@ -23,11 +23,9 @@ const SECOND_SCRATCH_MASK: u8 = 6;
 /// Predicates of floating-point comparisons, quiet on NaN.
 mod predicate {
     pub(super) const EQUAL: u32 = 0x00;
-    pub(super) const ORDERED: u32 = 0x07;
     pub(super) const NOT_EQUAL: u32 = 0x04;
     pub(super) const LESS: u32 = 0x11;
     pub(super) const LESS_OR_EQUAL: u32 = 0x12;
-    pub(super) const GREATER_OR_EQUAL: u32 = 0x1d;
 }
 
 impl Emitter<'_> {
@@ -244,17 +242,6 @@ impl Emitter<'_> {
         match operation {
             Unary::Negate => self.with_constant(result, Binary::Xor, value, SIGN),
             Unary::Absolute => self.with_constant(result, Binary::And, value, MAGNITUDE),
-            Unary::Not if self.file(result) == File::Mask => {
-                let from = self.mask(value);
-                let to = self.mask_target(result);
-                self.push(Instruction::with2(
-                    Code::VEX_Knotw_kr_kr,
-                    mask_register(to),
-                    mask_register(from),
-                ));
-                self.finish_mask(result, to);
-            }
-            Unary::Not => self.with_constant(result, Binary::Xor, value, ONES),
             Unary::SquareRoot => self.two(
                 result,
                 code::square_root(self.level, width),
@@ -262,22 +249,7 @@ impl Emitter<'_> {
                 width == Width::One,
                 None,
             ),
-            Unary::Nearest => self.two(
-                result,
-                code::round(self.level, width),
-                value,
-                width == Width::One,
-                Some(0x08),
-            ),
-            Unary::Floor => self.two(
-                result,
-                code::round(self.level, width),
-                value,
-                width == Width::One,
-                Some(0x09),
-            ),
             Unary::ToFloat => self.two(result, code::to_float(self.level, width), value, false, None),
-            Unary::ToWord => self.to_word(result, value),
             Unary::Reinterpret => self.copy_vector(result, value),
             Unary::MaskToWord => match self.level {
                 Level::Avx512 => {
@@ -337,80 +309,6 @@ impl Emitter<'_> {
         };
         self.push(instruction);
         self.finish_vector(result, target);
-    }
-
-    /// The processor gives the lowest word for everything that does not fit. Where `x ≥ 2³¹`, flipping all its bits
-    /// gives the highest; where x is NaN, the word is cleared.
-    fn to_word(&mut self, result: Register, value: Register) {
-        let width = self.width(value);
-        let (first, second) = (self.scratch(0), self.scratch(1));
-        let from = self.vector(value, first);
-        let (x, word) = (self.named(from, width), self.named(second, width));
-        self.push(Instruction::with2(code::to_word(self.level, width), word, x));
-        let to = self.vector_target(result);
-        let compare = code::compare_floats(self.level, width);
-        let predicate = |number: u32| i32::try_from(number).expect("five bits");
-        match self.level {
-            Level::Avx512 => {
-                let mask = mask_register(SCRATCH_MASK);
-                let limit = stack(self.frame.constant(WORD_LIMIT));
-                let limit = if width == Width::One { limit } else { spread(limit) };
-                self.push(Instruction::with4(
-                    compare,
-                    mask,
-                    x,
-                    limit,
-                    predicate(predicate::GREATER_OR_EQUAL),
-                ));
-                let highest = spread(stack(self.frame.constant(MAGNITUDE)));
-                self.masked(
-                    Instruction::with3(code::blend(self.level, width), word, word, highest),
-                    mask,
-                    false,
-                );
-                self.push(Instruction::with4(compare, mask, x, x, predicate(predicate::ORDERED)));
-                self.masked(
-                    Instruction::with2(code::copy(self.level, width), self.named(to, width), word),
-                    mask,
-                    true,
-                );
-            }
-            Level::Avx2 => {
-                let scratch = self.named(first, width);
-                let limit = stack(self.frame.constant(WORD_LIMIT));
-                let source = self.operand(value);
-                self.push(Instruction::with2(
-                    code::broadcast_memory(self.level, Width::Eight),
-                    self.named(first, Width::Eight),
-                    limit,
-                ));
-                let at_least = predicate(predicate::LESS_OR_EQUAL);
-                match source {
-                    Operand::Register(x) => self.push(Instruction::with4(
-                        compare,
-                        scratch,
-                        scratch,
-                        self.named(x, width),
-                        at_least,
-                    )),
-                    Operand::Memory(x) => self.push(Instruction::with4(compare, scratch, scratch, x, at_least)),
-                }
-                let xor = code::binary(Binary::Xor, Class::Word, self.level, width);
-                self.three(xor, width, second, second, Operand::Register(first));
-                let x = self.vector(value, first);
-                let x = self.named(x, width);
-                self.push(Instruction::with4(
-                    compare,
-                    scratch,
-                    x,
-                    x,
-                    predicate(predicate::ORDERED),
-                ));
-                let and = code::binary(Binary::And, Class::Word, self.level, width);
-                self.three(and, width, to, second, Operand::Register(first));
-            }
-        }
-        self.finish_vector(result, to);
     }
 
     /// An instruction under a mask register.

@@ -21,7 +21,10 @@ impl Blocking {
     pub(super) fn choose(writer: &Writer<'_>, (height, width): (usize, usize)) -> Self {
         let registers = writer.machine.vector_registers;
         let mut best: Option<(f64, Self)> = None;
-        for panels in [1, 2, 4].into_iter().filter(|panels| *panels == 1 || *panels <= writer.panels()) {
+        for panels in [1, 2, 4]
+            .into_iter()
+            .filter(|panels| *panels == 1 || *panels <= writer.panels())
+        {
             let vectors = writer.vectors(0, panels).len();
             for columns in 1..=width.min(registers) {
                 for rows in (1..=height.min(registers)).take_while(|rows| fits(rows * columns, vectors, registers)) {
@@ -72,15 +75,24 @@ pub(super) struct Level {
 /// Tiles that together take any number of samples, tallest first; the last takes one. Lower tiles are wider, to have
 /// enough sums under way.
 pub(super) fn batch_levels(panel_vectors: usize, registers: usize) -> Vec<Level> {
-    let tallest = (1..=registers).rev().find(|rows| fits(*rows, panel_vectors, registers)).unwrap_or(1);
+    let tallest = (1..=registers)
+        .rev()
+        .find(|rows| fits(*rows, panel_vectors, registers))
+        .unwrap_or(1);
     let widest = |rows: usize| {
         let fitting = |panels: &usize| fits(rows, panels * panel_vectors, registers);
         [4, 2, 1].into_iter().find(fitting).unwrap_or(1)
     };
-    let mut levels = vec![Level { rows: tallest, panels: 1 }];
+    let mut levels = vec![Level {
+        rows: tallest,
+        panels: 1,
+    }];
     for rows in [2, 1] {
         if rows < tallest {
-            levels.push(Level { rows, panels: widest(rows) });
+            levels.push(Level {
+                rows,
+                panels: widest(rows),
+            });
         }
     }
     levels
@@ -102,7 +114,11 @@ impl Cut {
     pub(crate) fn new(extent: usize, wanted: usize) -> Self {
         let parts = extent.div_ceil(wanted.clamp(1, extent.max(1))).max(1);
         let chunk = extent.div_ceil(parts).max(1);
-        Self { extent, chunk, parts: extent.div_ceil(chunk).max(1) }
+        Self {
+            extent,
+            chunk,
+            parts: extent.div_ceil(chunk).max(1),
+        }
     }
 
     /// First and last of a part.
@@ -112,7 +128,11 @@ impl Cut {
         }
         let first = b.multiply(part, self.chunk);
         let last = b.add(first, self.chunk);
-        let last = if self.extent.is_multiple_of(self.chunk) { last } else { b.smaller(last, self.extent) };
+        let last = if self.extent.is_multiple_of(self.chunk) {
+            last
+        } else {
+            b.smaller(last, self.extent)
+        };
         (first, last)
     }
 }

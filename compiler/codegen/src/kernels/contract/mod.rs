@@ -30,9 +30,16 @@ const MACS_PER_TASK: usize = 400_000;
 
 /// Builds the kernel of a contraction.
 pub(crate) fn build(step: &Step, contract: &Contract, machine: &Machine) -> BuiltKernel {
-    assert!(contract.panel.is_multiple_of(machine.lanes), "a panel is whole vectors of the machine it is planned for");
+    assert!(
+        contract.panel.is_multiple_of(machine.lanes),
+        "a panel is whole vectors of the machine it is planned for"
+    );
     let writer = Writer::new(step, contract, machine);
-    if step.write.extents.row * step.write.extents.column == 1 { writer.over_batch() } else { writer.over_positions() }
+    if step.write.extents.row * step.write.extents.column == 1 {
+        writer.over_batch()
+    } else {
+        writer.over_positions()
+    }
 }
 
 /// An operand whose address moves with the tile.
@@ -88,7 +95,10 @@ impl<'a> Writer<'a> {
             column: contract.stride.column * x.strides.column * ELEMENT_BYTES,
             channel: x.strides.channel * ELEMENT_BYTES,
         };
-        let destination = Moving { channel: y.strides.channel * ELEMENT_BYTES, ..Moving::spread(y) };
+        let destination = Moving {
+            channel: y.strides.channel * ELEMENT_BYTES,
+            ..Moving::spread(y)
+        };
         let mut moving = vec![source, destination];
         moving.extend(step.reads[2 + usize::from(contract.bias)..].iter().map(Moving::spread));
         let offset = |tap: &netc_schedule::kernel::Tap| {
@@ -96,7 +106,14 @@ impl<'a> Writer<'a> {
         };
         let offsets: Vec<isize> = contract.taps.iter().map(offset).collect();
         let runs = Runs::new(&offsets, contract.depth, x.strides.channel);
-        Self { contract, write: y, machine, moving, runs, has_bias: contract.bias }
+        Self {
+            contract,
+            write: y,
+            machine,
+            moving,
+            runs,
+            has_bias: contract.bias,
+        }
     }
 
     /// Addresses of all operands at the first element.
@@ -118,17 +135,28 @@ impl<'a> Writer<'a> {
             let distance = b.multiply(index, bytes(moving));
             b.add(*base, distance)
         });
-        Place { moving: moved.collect(), ..place.clone() }
+        Place {
+            moving: moved.collect(),
+            ..place.clone()
+        }
     }
 
     /// Samples in this run; a destination that exists once has one.
     fn samples(&self, b: &mut Builder) -> Int {
-        if self.write.is_batched() { b.batch() } else { Int::Constant(1) }
+        if self.write.is_batched() {
+            b.batch()
+        } else {
+            Int::Constant(1)
+        }
     }
 
     fn tasks(&self, parts: usize, group: usize) -> Tasks {
         if self.write.is_batched() {
-            Tasks { per_group: parts as u64, group: group as u64, fixed: 0 }
+            Tasks {
+                per_group: parts as u64,
+                group: group as u64,
+                fixed: 0,
+            }
         } else {
             Tasks::fixed(parts as u64)
         }
@@ -155,10 +183,18 @@ impl<'a> Writer<'a> {
         for panel in 0..count {
             for lane in (0..self.contract.panel).step_by(lanes) {
                 let channel = panel * self.contract.panel + lane;
-                let valid = self.contract.width.saturating_sub(first * self.contract.panel + channel).min(lanes);
+                let valid = self
+                    .contract
+                    .width
+                    .saturating_sub(first * self.contract.panel + channel)
+                    .min(lanes);
                 if valid > 0 {
                     let weight_offset = panel * self.panel_bytes() + lane * ELEMENT_BYTES;
-                    vectors.push(Vector { weight_offset, channel, valid });
+                    vectors.push(Vector {
+                        weight_offset,
+                        channel,
+                        valid,
+                    });
                 }
             }
         }
@@ -171,16 +207,25 @@ impl<'a> Writer<'a> {
         let before = b.multiply(group, self.contract.width);
         let channel = b.add(before, inside);
         let depth = b.multiply(group, self.contract.depth);
-        let moved = place.moving.iter().zip(&self.moving).enumerate().map(|(operand, (base, moving))| {
-            let distance = b.multiply(if operand == 0 { depth } else { channel }, moving.channel);
-            b.add(*base, distance)
-        });
+        let moved = place
+            .moving
+            .iter()
+            .zip(&self.moving)
+            .enumerate()
+            .map(|(operand, (base, moving))| {
+                let distance = b.multiply(if operand == 0 { depth } else { channel }, moving.channel);
+                b.add(*base, distance)
+            });
         let moving = moved.collect();
         let before = b.multiply(group, self.panels());
         let panel = b.add(before, panel);
         let distance = b.multiply(panel, self.panel_bytes());
         let weights = b.add(place.weights, distance);
-        let bias = if self.has_bias { b.step(place.bias, channel, 1) } else { place.bias };
+        let bias = if self.has_bias {
+            b.step(place.bias, channel, 1)
+        } else {
+            place.bias
+        };
         Place { moving, weights, bias }
     }
 
@@ -199,7 +244,11 @@ impl<'a> Writer<'a> {
         let (whole, rest) = (self.vectors(0, block), self.vectors(last * block, block));
         b.for_range(range.0, range.1, 1, |b, index| {
             let (group, within) = (b.divide(index, blocks), b.remainder(index, blocks));
-            let (group, within) = if self.contract.groups == 1 { (Int::Constant(0), index) } else { (group, within) };
+            let (group, within) = if self.contract.groups == 1 {
+                (Int::Constant(0), index)
+            } else {
+                (group, within)
+            };
             let panel = b.multiply(within, block);
             let place = self.at_block(b, place, group, panel);
             if whole == rest {
@@ -229,7 +278,11 @@ impl<'a> Writer<'a> {
         let columns = Cut::new(blocks, MACS_PER_TASK / (strip_macs * rows.chunk));
         let parts = rows.parts * columns.parts;
         let sample_macs = strip_macs * row_blocks * blocks;
-        let group = if parts == 1 { (MACS_PER_TASK / sample_macs).clamp(1, 64) } else { 1 };
+        let group = if parts == 1 {
+            (MACS_PER_TASK / sample_macs).clamp(1, 64)
+        } else {
+            1
+        };
 
         let mut b = Builder::new();
         let place = self.arguments(&mut b);
@@ -247,9 +300,16 @@ impl<'a> Writer<'a> {
                     self.positions(b, place, vectors, &blocking, row_range);
                 });
             };
-            if group == 1 { one_sample(b, first) } else { b.for_range(first, last, 1, one_sample) }
+            if group == 1 {
+                one_sample(b, first)
+            } else {
+                b.for_range(first, last, 1, one_sample)
+            }
         });
-        BuiltKernel { ir: b.finish(), tasks: self.tasks(parts, group) }
+        BuiltKernel {
+            ir: b.finish(),
+            tasks: self.tasks(parts, group),
+        }
     }
 
     /// All tiles of some blocks of rows.
@@ -347,7 +407,10 @@ impl<'a> Writer<'a> {
                 start = end;
             }
         });
-        BuiltKernel { ir: b.finish(), tasks: self.tasks(cut.parts, group) }
+        BuiltKernel {
+            ir: b.finish(),
+            tasks: self.tasks(cut.parts, group),
+        }
     }
 
     /// Tiles of one height: for every block of panels, all samples in the range.
@@ -370,7 +433,9 @@ impl<'a> Writer<'a> {
         // Nothing is set up if no sample is left for this height.
         b.when(start, Comparison::Less, end, |b| {
             if level.panels == widest {
-                self.each_block(b, place, level.panels, range, &mut |b, place, vectors| samples(b, place, vectors));
+                self.each_block(b, place, level.panels, range, &mut |b, place, vectors| {
+                    samples(b, place, vectors)
+                });
                 return;
             }
             // Ranges count blocks of the widest level, within groups; smaller blocks run inside.
@@ -387,7 +452,9 @@ impl<'a> Writer<'a> {
                 b.add(before, within)
             };
             let (first, last) = (scaled(b, range.0), scaled(b, range.1));
-            self.each_block(b, place, level.panels, (first, last), &mut |b, place, vectors| samples(b, place, vectors));
+            self.each_block(b, place, level.panels, (first, last), &mut |b, place, vectors| {
+                samples(b, place, vectors)
+            });
         });
     }
 }

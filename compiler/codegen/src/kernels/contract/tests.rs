@@ -28,7 +28,12 @@ fn any_case() -> impl Strategy<Value = Case> {
     let sizes = (prop::sample::select(vec![1usize, 1, 1, 2, 3]), 1usize..18, 1usize..20);
     let window = ((1usize..4, 1usize..6), (1usize..3, 1usize..3), (1usize..3, 1usize..3));
     let place = ((1usize..6, 1usize..15), (any_order(), any_order()), 0usize..2);
-    let rest = (any::<bool>(), 0usize..4, prop::sample::select(vec![0usize, 1, 2, 5]), any::<bool>());
+    let rest = (
+        any::<bool>(),
+        0usize..4,
+        prop::sample::select(vec![0usize, 1, 2, 5]),
+        any::<bool>(),
+    );
     (sizes, window, place, rest).prop_map(|(sizes, window, place, rest)| Case {
         groups: sizes.0,
         depth: sizes.1,
@@ -53,8 +58,9 @@ impl Case {
             row: (row * self.dilation.0) as isize - 1,
             column: (column * self.dilation.1) as isize - 1,
         };
-        let mut taps: Vec<Tap> =
-            (0..self.kernel.0).flat_map(|row| (0..self.kernel.1).map(move |column| at(row, column))).collect();
+        let mut taps: Vec<Tap> = (0..self.kernel.0)
+            .flat_map(|row| (0..self.kernel.1).map(move |column| at(row, column)))
+            .collect();
         if self.reversed {
             taps.reverse();
         }
@@ -118,7 +124,10 @@ impl Case {
     fn kernel(&self, panel: usize) -> Contract {
         Contract {
             taps: self.taps(),
-            stride: Stride { row: self.stride.0, column: self.stride.1 },
+            stride: Stride {
+                row: self.stride.0,
+                column: self.stride.1,
+            },
             groups: self.groups,
             depth: self.depth,
             width: self.width,
@@ -220,8 +229,37 @@ fn large_sums() {
         reversed: false,
     };
     base.check();
-    Case { dilation: (2, 2), depth: 33, width: 21, ..base.clone() }.check();
-    Case { kernel: (5, 5), stride: (2, 2), depth: 3, width: 50, ..base.clone() }.check();
-    Case { kernel: (1, 1), out: (1, 1), depth: 700, width: 130, batch: 9, ..base.clone() }.check();
-    Case { kernel: (5, 5), out: (1, 1), depth: 16, width: 120, batch: 3, ..base }.check();
+    Case {
+        dilation: (2, 2),
+        depth: 33,
+        width: 21,
+        ..base.clone()
+    }
+    .check();
+    Case {
+        kernel: (5, 5),
+        stride: (2, 2),
+        depth: 3,
+        width: 50,
+        ..base.clone()
+    }
+    .check();
+    Case {
+        kernel: (1, 1),
+        out: (1, 1),
+        depth: 700,
+        width: 130,
+        batch: 9,
+        ..base.clone()
+    }
+    .check();
+    Case {
+        kernel: (5, 5),
+        out: (1, 1),
+        depth: 16,
+        width: 120,
+        batch: 3,
+        ..base
+    }
+    .check();
 }

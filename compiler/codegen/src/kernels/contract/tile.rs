@@ -44,7 +44,10 @@ impl Tile<'_> {
         let sums = self.start(b, bias);
         let unroll = product::unroll(self.rows() * self.vectors.len());
         let step_bytes = self.panel * ELEMENT_BYTES;
-        self.runs.write(b, operands[0], weights, (step_bytes, unroll), &mut |b, steps| self.steps(b, steps, &sums));
+        self.runs
+            .write(b, operands[0], weights, (step_bytes, unroll), &mut |b, steps| {
+                self.steps(b, steps, &sums)
+            });
         self.finish(b, &sums, operands);
     }
 
@@ -53,22 +56,38 @@ impl Tile<'_> {
         let mut first = Vec::new();
         for vector in self.vectors {
             first.push(if self.has_bias {
-                load_lanes(b, bias, vector.channel * ELEMENT_BYTES, ELEMENT_BYTES, vector.valid, self.lanes)
+                load_lanes(
+                    b,
+                    bias,
+                    vector.channel * ELEMENT_BYTES,
+                    ELEMENT_BYTES,
+                    vector.valid,
+                    self.lanes,
+                )
             } else {
                 b.constant(0.0, self.lanes)
             });
         }
-        (0..self.rows() * self.vectors.len()).map(|sum| b.float_variable(first[sum % self.vectors.len()])).collect()
+        (0..self.rows() * self.vectors.len())
+            .map(|sum| b.float_variable(first[sum % self.vectors.len()]))
+            .collect()
     }
 
     /// Some steps of every sum. Within them sums are values; variables change at the end.
     fn steps(&self, b: &mut Builder, steps: &Steps, sums: &[Float]) {
         let mut current = sums.to_vec();
         for (step, source_offset) in steps.offsets.iter().enumerate() {
-            let offsets: Vec<usize> = self.row_offsets[0].iter().map(|offset| offset + source_offset).collect();
+            let offsets: Vec<usize> = self.row_offsets[0]
+                .iter()
+                .map(|offset| offset + source_offset)
+                .collect();
             let weight_step = step * self.panel * ELEMENT_BYTES;
             let mut weight = |b: &mut Builder, vector: usize| {
-                b.load(steps.weights, weight_step + self.vectors[vector].weight_offset, self.lanes)
+                b.load(
+                    steps.weights,
+                    weight_step + self.vectors[vector].weight_offset,
+                    self.lanes,
+                )
             };
             let rows = (steps.source, offsets.as_slice());
             product::step(b, self.lanes, rows, self.vectors.len(), &mut weight, &mut current);
@@ -83,7 +102,11 @@ impl Tile<'_> {
             let (row, vector) = (index / self.vectors.len(), &self.vectors[index % self.vectors.len()]);
             let place = |operand: usize| {
                 let stride = self.channels[operand];
-                (operands[operand], self.row_offsets[operand][row] + vector.channel * stride, stride)
+                (
+                    operands[operand],
+                    self.row_offsets[operand][row] + vector.channel * stride,
+                    stride,
+                )
             };
             let mut reads = Reads::new(self.lanes);
             reads.push(*sum);

@@ -42,7 +42,7 @@ impl Counts {
         let count = b.subtract(0usize, count);
         let count = b.larger(count, 1usize);
         let count = b.int_to_word(count);
-        b.to_float(count)
+        b.word_to_float(count)
     }
 }
 

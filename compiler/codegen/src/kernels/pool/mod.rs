@@ -198,7 +198,7 @@ fn mean(b: &mut Builder, windows: &Windows, taps: &Taps, count_padding: bool, su
         }
         Int::Register(_) => {
             let word = b.int_to_word(existing);
-            let divisor = b.to_float(word);
+            let divisor = b.word_to_float(word);
             let divisor = b.splat(divisor, lanes);
             b.fdiv(sum, divisor)
         }
