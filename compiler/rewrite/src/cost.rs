@@ -6,21 +6,34 @@
 use netc_graph::{Operator, Type};
 use serde::Serialize;
 
-/// A machine as the cost model sees it, and how networks are used on it.
+/// A machine as the cost model sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Machine {
     /// Its name in reports.
     pub name: String,
-    /// Multiply-accumulates of convolutions and dense layers per nanosecond.
-    pub macs_per_ns: f64,
-    /// Other arithmetic operations per nanosecond.
-    pub operations_per_ns: f64,
-    /// Bytes per nanosecond between cores and the cache that holds activations.
+    /// f32 elements of the vectors that inner loops use.
+    pub lanes: usize,
+    /// Fused multiply-adds of vectors that start in one cycle.
+    pub fma_ports: usize,
+    /// Cycles per nanosecond.
+    pub gigahertz: f64,
+    /// Bytes that stay close to a core from one run to the next.
+    pub cache_bytes: usize,
+    /// Bytes per nanosecond between a core and that cache, where activations live.
     pub cache_bytes_per_ns: f64,
     /// Bytes per nanosecond from memory, where weights live that exceed the cache.
     pub memory_bytes_per_ns: f64,
-    /// Bytes of weights that stay in the cache from one run to the next.
-    pub cache_bytes: usize,
+    /// What measurements say about the code that runs on it.
+    pub constants: Constants,
+}
+
+/// The part of a machine's description that is measured, not read from a data sheet.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Constants {
+    /// Share of the peak that convolutions and dense layers reach.
+    pub contraction_share: f64,
+    /// Cycles of a vector of other arithmetic, one operation for each element.
+    pub cycles_per_operation: f64,
     /// Nanoseconds to start one step and wait for its end.
     pub step_ns: f64,
     /// How many runs share the work done when weights are bound.
@@ -28,19 +41,34 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The fixed machine of every snapshot: one core with 128-bit vectors, as compiled code without wide leaves sees it.
+    /// The fixed machine of every snapshot: one core with 128-bit vectors, as code without wide leaves sees it.
     #[must_use]
     pub fn reference() -> Self {
         Self {
             name: "reference".to_owned(),
-            macs_per_ns: 12.0,
-            operations_per_ns: 4.0,
+            lanes: 4,
+            fma_ports: 2,
+            gigahertz: 3.0,
+            cache_bytes: 1 << 20,
             cache_bytes_per_ns: 40.0,
             memory_bytes_per_ns: 16.0,
-            cache_bytes: 1 << 20,
-            step_ns: 150.0,
-            runs_per_binding: 10_000.0,
+            constants: Constants {
+                contraction_share: 0.5,
+                cycles_per_operation: 3.0,
+                step_ns: 150.0,
+                runs_per_binding: 10_000.0,
+            },
         }
+    }
+
+    /// Multiply-accumulates of convolutions and dense layers per nanosecond.
+    fn macs_per_ns(&self) -> f64 {
+        (self.lanes * self.fma_ports) as f64 * self.gigahertz * self.constants.contraction_share
+    }
+
+    /// Other operations per nanosecond.
+    fn operations_per_ns(&self) -> f64 {
+        self.lanes as f64 * self.gigahertz / self.constants.cycles_per_operation
     }
 
     /// Picoseconds of one node.
@@ -48,7 +76,7 @@ impl Machine {
         let batch = place.batch;
         let step = |machine: &Self| {
             let traffic = machine.traffic(operator, inputs, batch) + machine.traffic(operator, &[output], batch);
-            machine.arithmetic(operator, inputs, output, batch).max(traffic) + machine.step_ns
+            machine.arithmetic(operator, inputs, output, batch).max(traffic) + machine.constants.step_ns
         };
         let ns = match work(operator) {
             Work::Nothing => return 0,
@@ -59,7 +87,11 @@ impl Machine {
             }
             Work::Pointwise | Work::Step | Work::Contraction => step(self),
         };
-        let shared = if place.bound { ns / self.runs_per_binding } else { ns };
+        let shared = if place.bound {
+            ns / self.constants.runs_per_binding
+        } else {
+            ns
+        };
         // Saturating, and at least 1, so that a term always costs more than its parts.
         ((shared * 1000.0) as u64).max(1)
     }
@@ -68,7 +100,7 @@ impl Machine {
         let cost = operator.cost(inputs, output);
         let batched = output.batched || inputs.iter().any(|ty| ty.batched);
         let samples = if batched { batch as f64 } else { 1.0 };
-        samples * (cost.macs as f64 / self.macs_per_ns + cost.operations as f64 / self.operations_per_ns)
+        samples * (cost.macs as f64 / self.macs_per_ns() + cost.operations as f64 / self.operations_per_ns())
     }
 
     /// Time to move these values; weights that exceed the cache come from memory.

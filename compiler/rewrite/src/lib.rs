@@ -4,6 +4,27 @@
 //! cheapest graph out again. Every rule states how close its two sides are ([`Class`]); the caller says which classes may
 //! run. Costs are for a described [`Machine`]. The [`Report`] says what changed and, from egg's own explanations, why.
 //!
+//! ```
+//! use netc_graph::operators::{dropout::Dropout, input::Input, relu::Relu};
+//! use netc_graph::{Graph, Type};
+//! use netc_rewrite::{Options, optimize};
+//! use netc_runtime::DType;
+//!
+//! let mut graph = Graph::new("example");
+//! let image = graph.add("image", Input { ty: Type::batched(DType::F32, [3, 8, 8]) }, &[], None)?;
+//! let relu = graph.add("relu1", Relu {}, &[image], None)?;
+//! let drop = graph.add("dropout1", Dropout { rate: 0.5 }, &[relu], None)?;
+//! let again = graph.add("relu2", Relu {}, &[drop], None)?;
+//! graph.add_output("y", again);
+//!
+//! let optimized = optimize(&graph, &Options { explain: true, ..Options::strict() });
+//! assert_eq!(optimized.graph.node_count(), 2);
+//! let changes = optimized.report.changes.unwrap();
+//! assert_eq!(changes[0].layers, ["dropout1"]);
+//! assert_eq!(changes[0].rules[0].rule, "dropout-at-inference");
+//! # Ok::<(), netc_graph::ShapeError>(())
+//! ```
+//!
 //! Only this crate knows egg; nothing of it is in a public signature.
 
 mod alternatives;
@@ -29,7 +50,7 @@ mod saturate;
 #[cfg(test)]
 mod tests;
 
-pub use cost::Machine;
+pub use cost::{Constants, Machine};
 pub use optimize::{Optimized, Options, optimize};
 pub use report::{Alternative, Applied, Change, Decision, Firing, Report, Search, Totals};
 pub use rule::{Class, RuleSummary, catalog};

@@ -16,12 +16,18 @@ fn explained() -> Options {
     }
 }
 
-/// A random network of two-dimensional layers with branches, and with much that can be rewritten.
+/// A random network of a few layers.
 fn random_graph(seed: u64) -> Graph {
     let mut s = Sampler::new(seed);
+    let size = s.between(3, 9);
+    random_graph_of(s, size)
+}
+
+/// A random network of two-dimensional layers with branches, and with much that can be rewritten.
+fn random_graph_of(mut s: Sampler, size: usize) -> Graph {
     let image = [s.between(1, 2) * 2, s.between(4, 6), s.between(4, 6)];
     let mut values = vec![s.input(image)];
-    for _ in 0..s.between(3, 9) {
+    for _ in 0..size {
         let mut x = values[values.len() - 1 - s.below(values.len().min(2))];
         for _ in 0..s.between(1, 2) {
             x = layer(&mut s, x, &values);
@@ -231,5 +237,16 @@ fn an_optimized_graph_stays_as_it_is() {
             twice.report.after.picoseconds <= once.report.after.picoseconds,
             "seed {seed}"
         );
+    }
+}
+
+/// Rules must not feed one another without end, or every large network would be cut off somewhere.
+#[test]
+fn large_networks_saturate_far_below_the_limits() {
+    for seed in 0..12 {
+        let graph = random_graph_of(Sampler::new(seed), 60);
+        let search = optimize(&graph, &Options::default()).report.search;
+        assert_eq!(search.stop, crate::StopReason::Saturated, "seed {seed}: {search:?}");
+        assert!(search.nodes < 10_000, "seed {seed}: {search:?}");
     }
 }
