@@ -343,11 +343,11 @@ impl Changes<'_> {
                     doc: rule.doc.to_owned(),
                 })
                 .collect(),
-            before_picoseconds: nodes.iter().map(|&id| self.given_cost(id, options)).sum(),
-            after_picoseconds: new
-                .iter()
-                .map(|&class| self.space.chosen(&self.extraction.choice, class).cost)
-                .sum(),
+            before_picoseconds: total(nodes.iter().map(|&id| self.given_cost(id, options))),
+            after_picoseconds: total(
+                new.iter()
+                    .map(|&class| self.space.chosen(&self.extraction.choice, class).cost),
+            ),
         }
     }
 
@@ -363,4 +363,9 @@ impl Changes<'_> {
         };
         options.machine.cost(&node.operator, &types, &node.ty, place)
     }
+}
+
+/// A sum that does not overflow.
+fn total(costs: impl Iterator<Item = u64>) -> u64 {
+    costs.fold(0, u64::saturating_add)
 }

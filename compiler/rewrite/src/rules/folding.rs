@@ -5,7 +5,7 @@
 
 use super::is_unpadded;
 use super::prelude::*;
-use super::weights::{bias_of, operands, scale_inputs, scale_outputs, spread};
+use super::weights::{bias_of, is_storable, operands, scale_inputs, scale_outputs, spread};
 
 pub(super) fn rules() -> Vec<Rule> {
     let mut rules = after_layers();
@@ -116,7 +116,10 @@ fn before_layers() -> Vec<Rule> {
                 for affine in m.definitions::<ScaleShift>(conv.inputs[0]) {
                     let &[x, scale, shift] = affine.inputs else { continue };
                     let unshifted = m.is_zero(shift);
+                    let kernel = conv.rule.window.kernel.as_slice();
+                    let image = Shape::new([&[m.shape(x)[0]], kernel].concat());
                     if !(unshifted || is_unpadded(&conv.rule.window))
+                        || !is_storable(&image)
                         || !all_bound(m, &[&affine.inputs[1..], &conv.inputs[1..]])
                     {
                         continue;
@@ -163,7 +166,8 @@ fn before_layers() -> Vec<Rule> {
             |m, dense| {
                 for affine in m.definitions::<ScaleShift>(dense.inputs[0]) {
                     let &[x, scale, shift] = affine.inputs else { continue };
-                    if all_bound(m, &[&affine.inputs[1..], &dense.inputs[1..]]) {
+                    let known = all_bound(m, &[&affine.inputs[1..], &dense.inputs[1..]]);
+                    if known && is_storable(m.shape(x)) {
                         let right = dense_of_affine(m, dense.inputs, x, scale.into(), shift.into());
                         m.found(dense.over(0, &affine), right);
                     }
@@ -184,7 +188,8 @@ fn before_layers() -> Vec<Rule> {
                 for flat in m.definitions::<Reshape>(dense.inputs[0]) {
                     for affine in m.definitions::<ScaleShift>(flat.inputs[0]) {
                         let &[x, scale, shift] = affine.inputs else { continue };
-                        if !all_bound(m, &[&affine.inputs[1..], &dense.inputs[1..]]) {
+                        let known = all_bound(m, &[&affine.inputs[1..], &dense.inputs[1..]]);
+                        if !known || !is_storable(m.shape(x)) {
                             continue;
                         }
                         let everywhere = |vector: egg::Id| term(flat.rule.clone(), [spread(vector.into(), m.shape(x))]);

@@ -1,7 +1,7 @@
 //! Linear layers after one another or added to one another.
 
 use super::prelude::*;
-use super::weights::{bias_of, operands, product};
+use super::weights::{bias_of, is_storable, operands, product};
 use super::{has_stride_one, is_pointwise_window, is_unpadded};
 use crate::matching::{Definition, Matcher};
 
@@ -193,7 +193,7 @@ fn sums() -> Vec<Rule> {
             |m, sum| {
                 for (layer, other) in [(0, 1), (1, 0)] {
                     for conv in m.definitions::<Conv>(sum.inputs[layer]) {
-                        let same = conv.inputs[0] == sum.inputs[other];
+                        let same = conv.inputs[0] == sum.inputs[other] && is_storable(m.shape(conv.inputs[1]));
                         if !same
                             || conv.rule.groups > 1
                             || !is_centered(&conv.rule.window)

@@ -8,6 +8,7 @@ use netc_graph::operators::leaky_relu::LeakyRelu;
 
 use super::is_unpadded;
 use super::prelude::*;
+use super::weights::is_storable;
 
 pub(super) fn rules() -> Vec<Rule> {
     let mut rules = products();
@@ -246,7 +247,7 @@ fn normalizations() -> Vec<Rule> {
             "With statistics and parameters that stay, normalization is one factor and one summand per channel, computed when weights are bound: gamma/√(variance + epsilon), and beta less mean times that.",
             |m, norm| {
                 let &[x, gamma, _, _, variance] = norm.inputs else { return };
-                if !norm.inputs[1..].iter().all(|&input| m.facts(input).bound) {
+                if !is_storable(m.shape(gamma)) || !norm.inputs[1..].iter().all(|&input| m.facts(input).bound) {
                     return;
                 }
                 // Both are what the normalization's own operators give for ones and for zeros, so no operator is new.

@@ -6,6 +6,14 @@
 
 use super::prelude::*;
 
+/// Elements beyond which no rule makes a constant: it is stored in the program, and shapes come from users.
+const CONSTANT_LIMIT: usize = 1 << 22;
+
+/// Whether a constant of this shape may be made.
+pub(super) fn is_storable(shape: &Shape) -> bool {
+    shape.element_count() <= CONSTANT_LIMIT
+}
+
 /// A term over a weight of this shape seen as `[outputs, everything else]`, and back again.
 pub(super) fn by_output(weight: Term, shape: &Shape, make: impl FnOnce(Term) -> Term) -> Term {
     if shape.rank() < 4 {

@@ -247,3 +247,24 @@ fn a_very_deep_network_is_optimized() {
     assert_eq!(optimized.graph.node_count(), 3001);
     assert!(optimized.report.search.proven);
 }
+
+/// Shapes come from users: no rule stores a constant as large as an image may be.
+#[test]
+fn huge_shapes_make_no_huge_constants() {
+    let mut graph = Graph::new("huge");
+    let x = input(&mut graph, &[1 << 10, 1 << 10, 1 << 10]);
+    let (scale, shift) = (
+        parameter(&mut graph, "scale", &[1 << 10]),
+        parameter(&mut graph, "shift", &[1 << 10]),
+    );
+    let x = named(&mut graph, "affine", op::scale_shift::ScaleShift {}, &[x, scale, shift]);
+    let flat = op::reshape::Reshape {
+        shape: [1 << 30].into(),
+    };
+    let x = named(&mut graph, "flatten", flat, &[x]);
+    let w = parameter(&mut graph, "dense.weight", &[2, 1 << 30]);
+    let x = named(&mut graph, "dense", op::dense::Dense {}, &[x, w]);
+    graph.add_output("y", x);
+    let optimized = optimize(&graph, &Options::default());
+    assert_eq!(per_run(&optimized.graph), ["input", "scale_shift", "reshape", "dense"]);
+}
