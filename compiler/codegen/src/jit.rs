@@ -1,7 +1,7 @@
 //! Kernels into this process's memory, ready to be called.
 //!
 //! Memory is writable while code is written and becomes read-and-execute when all of it is there; it is freed when the
-//! last user of the code lets go. [`define`] is what an object file writer shares with the JIT.
+//! last user of the code lets go. [`Assembler`] is what an object file writer shares with the JIT.
 
 use std::any::Any;
 use std::collections::HashMap;
