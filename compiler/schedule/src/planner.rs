@@ -285,11 +285,11 @@ impl Planner<'_> {
         let view = if let Some(output) = self.output_for(id, halo) {
             output
         } else if let Some(parameter) = self.updated_parameter(id) {
-            self.values[&parameter].clone()
+            self.overwrite(parameter)
         } else if let Some(dying) = self.readers.overwritten(position) {
             self.halos
                 .insert(id, self.halos.get(&dying).copied().unwrap_or_default());
-            self.values[&dying].clone()
+            self.overwrite(dying)
         } else {
             let early = self.known_early.contains(&id);
             let view = self.allocate(&ty, halo, early);
@@ -298,6 +298,13 @@ impl Planner<'_> {
             view
         };
         self.values.insert(id, view.clone());
+        view
+    }
+
+    /// The view of a value whose memory another value takes over. What was packed from it is not what will lie there.
+    fn overwrite(&mut self, dying: NodeId) -> View {
+        let view = self.values[&dying].clone();
+        self.packed.retain(|(source, ..)| source.buffer != view.buffer);
         view
     }
 

@@ -2,12 +2,12 @@
 
 use netc_graph::operators::{
     average_pool::AveragePool, conv::Conv, conv_grad_input::ConvGradInput, dense::Dense, dropout::Dropout,
-    input::Input, parameter::Parameter, parameter::Role, relu::Relu, reshape::Reshape, sgd_step::SgdStep,
-    sgd_velocity::SgdVelocity, tanh::Tanh, window::Window,
+    input::Input, multiply::Multiply, parameter::Parameter, parameter::Role, relu::Relu, reshape::Reshape,
+    scale::Scale, sgd_step::SgdStep, sgd_velocity::SgdVelocity, tanh::Tanh, window::Window,
 };
 use netc_graph::{Graph, NodeId, Operator, Type};
 use netc_runtime::{DType, Init, Shape};
-use netc_schedule::{Machine, Plan, plan, to_text};
+use netc_schedule::{Kernel, Machine, Plan, plan, to_text};
 
 struct Builder(Graph);
 
@@ -128,4 +128,31 @@ fn updates_are_written_in_place_after_the_last_reader() {
     net.0.add_update(v, velocity);
     net.0.add_output("y", y);
     insta::assert_snapshot!(to_text(&net.plan()));
+}
+
+/// A scaled weight is packed for one convolution, and then overwritten by the product that the next one reads.
+#[test]
+fn weights_overwritten_in_place_are_packed_again() {
+    let mut net = Builder::new();
+    let (image, seen) = (net.input("image", [4, 2, 2]), net.parameter("seen", [4, 1, 1]));
+    let (weight, factors) = (
+        net.parameter("weight", [2, 4, 1, 1]),
+        net.parameter("factors", [2, 4, 1, 1]),
+    );
+    let conv = Conv {
+        window: Window::new([1, 1]),
+        groups: 1,
+    };
+    let scaled = net.add("scaled", Scale { factor: 2.0 }, &[weight]);
+    let bias = net.add("bias", conv.clone(), &[seen, scaled]);
+    let bias = net.add("bias", Reshape { shape: [2].into() }, &[bias]);
+    let product = net.add("product", Multiply {}, &[scaled, factors]);
+    let y = net.add("y", conv, &[image, product, bias]);
+    net.0.add_output("y", y);
+    let plan = net.plan();
+    let packs = plan
+        .prologue
+        .iter()
+        .filter(|step| matches!(step.kernel, Kernel::PackWeights(_)));
+    assert_eq!(packs.count(), 2, "{}", to_text(&plan));
 }
