@@ -33,7 +33,8 @@ pub fn plan(graph: &Graph, machine: &Machine) -> Plan {
         clusters,
         in_place_updates,
     } = order(graph, cluster(graph));
-    let readers = Readers::new(graph, &clusters);
+    let known_early = known_early(graph);
+    let readers = Readers::new(graph, &clusters, &known_early);
     let mut planner = Planner {
         graph,
         machine,
@@ -47,7 +48,7 @@ pub fn plan(graph: &Graph, machine: &Machine) -> Plan {
         packed: Vec::new(),
         channel_vectors: Vec::new(),
         rearranged: BTreeMap::new(),
-        known_early: known_early(graph),
+        known_early,
         in_place_updates,
         name: String::new(),
     };

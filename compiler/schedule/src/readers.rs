@@ -19,7 +19,8 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn new(graph: &Graph, clusters: &[Cluster]) -> Self {
+    /// `early` are the nodes that the prologue makes.
+    pub(crate) fn new(graph: &Graph, clusters: &[Cluster], early: &BTreeSet<NodeId>) -> Self {
         let is_pointwise = |cluster: &&Cluster| cluster.element_wise.is_some() && cluster.contraction.is_none();
         let pointwise = clusters
             .iter()
@@ -37,7 +38,7 @@ impl Readers {
             pointwise,
             overwritten: BTreeMap::new(),
         };
-        readers.find_overwritten(graph, clusters);
+        readers.find_overwritten(graph, clusters, early);
         readers.find_halos(graph, clusters);
         readers
     }
@@ -63,11 +64,15 @@ impl Readers {
     }
 
     /// A pointwise kernel writes over a full read that lies in memory of its own and that nobody reads later.
-    fn find_overwritten(&mut self, graph: &Graph, clusters: &[Cluster]) {
+    fn find_overwritten(&mut self, graph: &Graph, clusters: &[Cluster], early: &BTreeSet<NodeId>) {
         let mut last_reader: BTreeMap<NodeId, usize> = BTreeMap::new();
+        let mut read_by_runs: BTreeSet<NodeId> = BTreeSet::new();
         for (position, cluster) in clusters.iter().enumerate() {
             for input in cluster.members.iter().flat_map(|&member| graph.inputs(member)) {
                 last_reader.insert(input, position);
+                if !early.contains(&cluster.root) {
+                    read_by_runs.insert(input);
+                }
             }
         }
         let kept: BTreeSet<NodeId> = graph
@@ -82,6 +87,8 @@ impl Readers {
             };
             let dies_here = |id: &NodeId| {
                 last_reader.get(id) == Some(&position)
+                    // The whole prologue comes before any run, so what runs read never dies there, nor in a run.
+                    && !(early.contains(id) && read_by_runs.contains(id))
                     && !kept.contains(id)
                     && !is_leaf(&graph.node(*id).operator)
                     && !self.deferred.contains(id)

@@ -3,7 +3,7 @@
 use netc_graph::operators::{
     average_pool::AveragePool, conv::Conv, conv_grad_input::ConvGradInput, dense::Dense, dropout::Dropout,
     input::Input, multiply::Multiply, parameter::Parameter, parameter::Role, relu::Relu, reshape::Reshape,
-    scale::Scale, sgd_step::SgdStep, sgd_velocity::SgdVelocity, tanh::Tanh, window::Window,
+    scale::Scale, scale_shift::ScaleShift, sgd_step::SgdStep, sgd_velocity::SgdVelocity, tanh::Tanh, window::Window,
 };
 use netc_graph::{Graph, NodeId, Operator, Type};
 use netc_runtime::{DType, Init, Shape};
@@ -155,4 +155,22 @@ fn weights_overwritten_in_place_are_packed_again() {
         .iter()
         .filter(|step| matches!(step.kernel, Kernel::PackWeights(_)));
     assert_eq!(packs.count(), 2, "{}", to_text(&plan));
+}
+
+/// The scale is read by a step of every run, so no product of the prologue may take over its memory, although the
+/// product comes later in the order of the graph.
+#[test]
+fn what_runs_read_is_not_overwritten_in_the_prologue() {
+    let mut net = Builder::new();
+    let (image, shift) = (net.input("image", [2, 3]), net.parameter("shift", [2]));
+    let (first, second) = (net.parameter("first", [2]), net.parameter("second", [2]));
+    let scale = net.add("scale", Multiply {}, &[first, second]);
+    let middle = net.add("middle", ScaleShift {}, &[image, scale, shift]);
+    let square = net.add("square", Multiply {}, &[scale, first]);
+    let y = net.add("y", ScaleShift {}, &[image, square, shift]);
+    net.0.add_output("middle", middle);
+    net.0.add_output("y", y);
+    let plan = net.plan();
+    let written: Vec<_> = plan.prologue.iter().map(|step| step.write.buffer).collect();
+    assert!(written.len() == 2 && written[0] != written[1], "{}", to_text(&plan));
 }
