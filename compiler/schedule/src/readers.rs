@@ -66,12 +66,13 @@ impl Readers {
     /// A pointwise kernel writes over a full read that lies in memory of its own and that nobody reads later.
     fn find_overwritten(&mut self, graph: &Graph, clusters: &[Cluster], early: &BTreeSet<NodeId>) {
         let mut last_reader: BTreeMap<NodeId, usize> = BTreeMap::new();
-        let mut read_by_runs: BTreeSet<NodeId> = BTreeSet::new();
+        // The whole prologue comes before any run: what it makes for runs to read dies neither there nor in a run.
+        let mut outlives_runs: BTreeSet<NodeId> = BTreeSet::new();
         for (position, cluster) in clusters.iter().enumerate() {
             for input in cluster.members.iter().flat_map(|&member| graph.inputs(member)) {
                 last_reader.insert(input, position);
-                if !early.contains(&cluster.root) {
-                    read_by_runs.insert(input);
+                if early.contains(&input) && !early.contains(&cluster.root) {
+                    outlives_runs.insert(input);
                 }
             }
         }
@@ -87,8 +88,7 @@ impl Readers {
             };
             let dies_here = |id: &NodeId| {
                 last_reader.get(id) == Some(&position)
-                    // The whole prologue comes before any run, so what runs read never dies there, nor in a run.
-                    && !(early.contains(id) && read_by_runs.contains(id))
+                    && !outlives_runs.contains(id)
                     && !kept.contains(id)
                     && !is_leaf(&graph.node(*id).operator)
                     && !self.deferred.contains(id)
