@@ -14,11 +14,18 @@ fn main() -> Result<(), Error> {
     // Every mistake in the file is an error that renders with its source line.
     let network = Network::load(&file).inspect_err(|error| eprint!("{}", error.render(netc::Style::Plain)))?;
     let report = network.report();
-    println!("{}: {} parameters, {} MACs for each sample", report.model, report.parameters, report.macs);
+    println!(
+        "{}: {} parameters, {} MACs for each sample",
+        report.model, report.parameters, report.macs
+    );
 
     // Machine code for this processor. The batch is not part of it: any number of samples runs through the same code.
     let compiled = network.compile(&Options::default().with_threads(2))?;
-    println!("compiled in {:.1} ms to {} bytes of code", compiled.times().total_ms(), compiled.program().code_bytes);
+    println!(
+        "compiled in {:.1} ms to {} bytes of code",
+        compiled.times().total_ms(),
+        compiled.program().code_bytes
+    );
 
     let mut model = match weights {
         Some(path) => compiled.with_weights(path)?,

@@ -20,7 +20,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let value = arguments.next().ok_or_else(|| format!("`{key}` has no value"))?;
         given.insert(key, value);
     }
-    let path = |key: &str| given.get(key).map(Path::new).ok_or_else(|| format!("`{key}` is missing"));
+    let path = |key: &str| {
+        given
+            .get(key)
+            .map(Path::new)
+            .ok_or_else(|| format!("`{key}` is missing"))
+    };
 
     let network = Network::load(file)?;
     let compiled = network.compile_for(&Purpose::Gradients(network_loss()), &Options::default())?;
@@ -30,7 +35,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let outputs = model.run_tensors(&[(input.as_str(), &samples), (LABELS, &labels)])?;
 
     let prefix = gradient_output("");
-    let gradients = outputs.into_iter().filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_owned(), value)));
+    let gradients = outputs
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_owned(), value)));
     let gradients: Weights = gradients.collect();
     println!("{} gradients", gradients.len());
     Ok(gradients.save(path("--output")?)?)

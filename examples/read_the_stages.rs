@@ -22,9 +22,18 @@ fn main() -> Result<(), Error> {
     let stages = [
         ("the syntax tree: names and places, nothing is known yet", Stage::Ast),
         ("the graph: every node has a shape and a type", Stage::Graph),
-        ("the graph with its gradients: ordinary operators, compiled like any other", Stage::Gradient),
-        ("the optimized graph: the cheapest that rewriting has found", Stage::Optimized),
-        ("the plan: which kernels run in which order on which memory", Stage::Plan),
+        (
+            "the graph with its gradients: ordinary operators, compiled like any other",
+            Stage::Gradient,
+        ),
+        (
+            "the optimized graph: the cheapest that rewriting has found",
+            Stage::Optimized,
+        ),
+        (
+            "the plan: which kernels run in which order on which memory",
+            Stage::Plan,
+        ),
     ];
     for (title, stage) in stages {
         println!("=== {title}\n\n{}", network.emit(stage, &options)?);
@@ -32,6 +41,9 @@ fn main() -> Result<(), Error> {
 
     // The last stage is long: here is only how long it is.
     let kernels = network.emit(Stage::Kernels, &options)?;
-    println!("=== the kernels: {} lines of the kernel IR; `netc compile --emit kernels` prints them", kernels.lines().count());
+    println!(
+        "=== the kernels: {} lines of the kernel IR; `netc compile --emit kernels` prints them",
+        kernels.lines().count()
+    );
     Ok(())
 }

@@ -34,11 +34,22 @@ train bump {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let network = Network::parse(NETWORK)?;
-    let halves = Halves { train: Arc::new(bumps(512, Split::Train)?), test: Some(Arc::new(bumps(128, Split::Test)?)) };
+    let halves = Halves {
+        train: Arc::new(bumps(512, Split::Train)?),
+        test: Some(Arc::new(bumps(128, Split::Test)?)),
+    };
     let mut training = network.train_on(&halves, &Options::default())?;
     while let Some(epoch) = training.epoch(|_step| ControlFlow::Continue(()))? {
-        let accuracy = epoch.test.and_then(|test| test.accuracy).map_or(0.0, |accuracy| accuracy.top1_share());
-        println!("epoch {}: loss {:.4}, {:.1} % right", epoch.epoch, epoch.train_loss, 100.0 * accuracy);
+        let accuracy = epoch
+            .test
+            .and_then(|test| test.accuracy)
+            .map_or(0.0, |accuracy| accuracy.top1_share());
+        println!(
+            "epoch {}: loss {:.4}, {:.1} % right",
+            epoch.epoch,
+            epoch.train_loss,
+            100.0 * accuracy
+        );
     }
 
     // The trained weights go into the network as it will be used.
@@ -46,7 +57,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut signal = [0.0; 32];
     signal[5..8].fill(1.0);
     let logits = model.run(&signal)?;
-    println!("a bump at 6 is in the {} half", if logits[0] > logits[1] { "left" } else { "right" });
+    println!(
+        "a bump at 6 is in the {} half",
+        if logits[0] > logits[1] { "left" } else { "right" }
+    );
     Ok(())
 }
 
@@ -60,7 +74,7 @@ fn bumps(count: usize, split: Split) -> Result<Dataset, Box<dyn std::error::Erro
         samples[index * 32 + place..][..3].fill(1.0);
         *label = i32::from(place >= 14);
     }
-    let samples = Tensor::from_f32([count, 1, 32].into(), samples)?;
-    let targets = Targets::Classes(Tensor::from_i32([count].into(), labels)?);
+    let samples = Tensor::from_f32([count, 1, 32], samples)?;
+    let targets = Targets::Classes(Tensor::from_i32([count], labels)?);
     Ok(Dataset::new(samples, targets, split, Path::new("bumps"))?)
 }

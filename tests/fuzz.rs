@@ -20,8 +20,13 @@ fn try_text(text: &str) {
             let report = network.report();
             assert_eq!(report.model, network.name());
             let formatted = syntax::format(text).expect("what lowers has parsed");
-            assert_eq!(syntax::format(&formatted).as_deref(), Ok(formatted.as_str()), "formatting twice is formatting once");
-            let again = Network::parse(&formatted).unwrap_or_else(|error| panic!("{}", error.render(netc::Style::Plain)));
+            assert_eq!(
+                syntax::format(&formatted).as_deref(),
+                Ok(formatted.as_str()),
+                "formatting twice is formatting once"
+            );
+            let again =
+                Network::parse(&formatted).unwrap_or_else(|error| panic!("{}", error.render(netc::Style::Plain)));
             assert_eq!(again.report(), report, "formatting changes no meaning");
         }
         Err(error @ Error::Mistakes { .. }) => {
@@ -51,7 +56,10 @@ fn seeds() -> Vec<String> {
     let mut texts = Vec::new();
     for folder in ["models", "tests/cases", "tests/errors"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
-        let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "net"));
         files.sort();
         texts.extend(files.iter().filter_map(|path| std::fs::read_to_string(path).ok()));
@@ -62,15 +70,55 @@ fn seeds() -> Vec<String> {
 
 /// Words that are likely to matter.
 const WORDS: [&str; 40] = [
-    "|>", "in", "let", "net", "block", "repeat", "output", "input", "use", "const", "expect", "train", "as", "{", "}", "(", ")", "[",
-    "]", ",", ":", "=", "==", "-", "/", "%", "^", "0", "-1", "1e400", "99999999999999999999", "f32", "conv", "dense", "same", "\"", "//",
-    "\u{1F980}", "\0", "\n",
+    "|>",
+    "in",
+    "let",
+    "net",
+    "block",
+    "repeat",
+    "output",
+    "input",
+    "use",
+    "const",
+    "expect",
+    "train",
+    "as",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ":",
+    "=",
+    "==",
+    "-",
+    "/",
+    "%",
+    "^",
+    "0",
+    "-1",
+    "1e400",
+    "99999999999999999999",
+    "f32",
+    "conv",
+    "dense",
+    "same",
+    "\"",
+    "//",
+    "\u{1F980}",
+    "\0",
+    "\n",
 ];
 
 #[test]
 fn random_bytes_never_panic() {
     for case in 0..400 {
-        let mut dice = Dice { stream: Stream::new(case, "random bytes"), next: 0 };
+        let mut dice = Dice {
+            stream: Stream::new(case, "random bytes"),
+            next: 0,
+        };
         let length = dice.below(200);
         let bytes: Vec<u8> = (0..length).map(|_| dice.below(256) as u8).collect();
         try_text(&String::from_utf8_lossy(&bytes));
@@ -83,7 +131,10 @@ fn random_bytes_never_panic() {
 fn mutated_networks_never_panic() {
     let seeds = seeds();
     for case in 0..1500 {
-        let mut dice = Dice { stream: Stream::new(case, "mutations"), next: 0 };
+        let mut dice = Dice {
+            stream: Stream::new(case, "mutations"),
+            next: 0,
+        };
         let mut text = seeds[dice.below(seeds.len())].clone();
         for _ in 0..=dice.below(4) {
             text = mutated(&text, &seeds, &mut dice);
@@ -115,17 +166,43 @@ fn mutated(text: &str, seeds: &[String], dice: &mut Dice) -> String {
 /// Numbers where numbers are: what fits the grammar is where limits and arithmetic are reached.
 #[test]
 fn mutated_numbers_never_panic() {
-    let numbers = ["0", "1", "2", "3", "7", "255", "65536", "2147483648", "4294967296", "9223372036854775807", "-1", "0.5", "1e9"];
+    let numbers = [
+        "0",
+        "1",
+        "2",
+        "3",
+        "7",
+        "255",
+        "65536",
+        "2147483648",
+        "4294967296",
+        "9223372036854775807",
+        "-1",
+        "0.5",
+        "1e9",
+    ];
     let seeds = seeds();
     for case in 0..1500 {
-        let mut dice = Dice { stream: Stream::new(case, "numbers"), next: 0 };
+        let mut dice = Dice {
+            stream: Stream::new(case, "numbers"),
+            next: 0,
+        };
         let text = &seeds[dice.below(seeds.len())];
-        let digits: Vec<usize> = text.char_indices().filter(|(_, c)| c.is_ascii_digit()).map(|(index, _)| index).collect();
+        let digits: Vec<usize> = text
+            .char_indices()
+            .filter(|(_, c)| c.is_ascii_digit())
+            .map(|(index, _)| index)
+            .collect();
         if digits.is_empty() {
             continue;
         }
         let at = digits[dice.below(digits.len())];
-        try_text(&format!("{}{}{}", &text[..at], numbers[dice.below(numbers.len())], &text[at + 1..]));
+        try_text(&format!(
+            "{}{}{}",
+            &text[..at],
+            numbers[dice.below(numbers.len())],
+            &text[at + 1..]
+        ));
     }
 }
 
@@ -133,11 +210,28 @@ fn mutated_numbers_never_panic() {
 fn random_settings_never_panic() {
     let text = "net n { input x: f32[1] x |> dense(2) |> output y }\ntrain n { data = npy(\"d\") }\n";
     for case in 0..500 {
-        let mut dice = Dice { stream: Stream::new(case, "settings"), next: 0 };
-        let keys = ["epochs", "optimizer", "optimizer.lr", "loss", "schedule", "augment", "data", "", ".", "a.b.c"];
+        let mut dice = Dice {
+            stream: Stream::new(case, "settings"),
+            next: 0,
+        };
+        let keys = [
+            "epochs",
+            "optimizer",
+            "optimizer.lr",
+            "loss",
+            "schedule",
+            "augment",
+            "data",
+            "",
+            ".",
+            "a.b.c",
+        ];
         let words: Vec<&str> = (0..=dice.below(3)).map(|_| WORDS[dice.below(WORDS.len())]).collect();
         let setting = format!("{}={}", keys[dice.below(keys.len())], words.join(""));
-        let options = LoadOptions { settings: vec![setting], ..LoadOptions::default() };
+        let options = LoadOptions {
+            settings: vec![setting],
+            ..LoadOptions::default()
+        };
         if let Err(error) = Network::parse_with(text, &options) {
             assert!(!error.render(netc::Style::Plain).is_empty());
         }

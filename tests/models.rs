@@ -13,18 +13,24 @@ fn model(name: &str) -> Network {
 
 fn snapshot(name: &str) {
     let network = model(name);
-    let options = Options::default();
+    let options = Options::portable();
     let emit = |stage| network.emit(stage, &options).unwrap();
     let kernels = kernel_lines(&emit(Stage::Kernels));
     let sections = [
-        ("report", format!("{}\n", serde_json::to_string_pretty(&totals(&network)).unwrap())),
+        (
+            "report",
+            format!("{}\n", serde_json::to_string_pretty(&totals(&network)).unwrap()),
+        ),
         ("graph", emit(Stage::Graph)),
         ("gradient", emit(Stage::Gradient)),
         ("optimized", emit(Stage::Optimized)),
         ("plan", emit(Stage::Plan)),
         ("kernels", kernels),
     ];
-    let text: String = sections.iter().map(|(title, text)| format!("==== {title}\n{}\n\n", text.trim_end())).collect();
+    let text: String = sections
+        .iter()
+        .map(|(title, text)| format!("==== {title}\n{}\n\n", text.trim_end()))
+        .collect();
     insta::with_settings!({ snapshot_path => "models", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, text);
     });
@@ -47,7 +53,10 @@ fn kernel_lines(text: &str) -> String {
     for kernel in text.split_terminator("\n}\n") {
         let kernel = kernel.trim_start();
         let head = kernel.lines().next().unwrap_or_default().trim_end_matches(" {");
-        let tasks = kernel.lines().find_map(|line| line.trim().strip_prefix("// tasks: ")).unwrap_or("none");
+        let tasks = kernel
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("// tasks: "))
+            .unwrap_or("none");
         lines.push(format!("{head}: tasks {tasks}; {} lines", kernel.lines().count()));
     }
     lines.join("\n")

@@ -36,7 +36,10 @@ train small {
 
 fn network(settings: &[&str]) -> Network {
     let settings = settings.iter().map(ToString::to_string).collect();
-    let options = LoadOptions { settings, ..LoadOptions::default() };
+    let options = LoadOptions {
+        settings,
+        ..LoadOptions::default()
+    };
     Network::parse_with(NETWORK, &options).unwrap_or_else(|error| panic!("{}", error.render(netc::Style::Plain)))
 }
 
@@ -53,15 +56,20 @@ fn halves() -> Halves {
                 samples[index * 144 + (quarter / 2 * 6 + y) * 12 + quarter % 2 * 6 + x] += 0.4;
             }
         }
-        let samples = Tensor::from_f32([count, 1, 12, 12].into(), samples).unwrap();
-        let targets = Targets::Classes(Tensor::from_i32([count].into(), labels).unwrap());
+        let samples = Tensor::from_f32([count, 1, 12, 12], samples).unwrap();
+        let targets = Targets::Classes(Tensor::from_i32([count], labels).unwrap());
         Arc::new(Dataset::new(samples, targets, split, Path::new("quarters")).unwrap())
     };
-    Halves { train: half(100, Split::Train), test: Some(half(40, Split::Test)) }
+    Halves {
+        train: half(100, Split::Train),
+        test: Some(half(40, Split::Test)),
+    }
 }
 
 fn start(settings: &[&str], threads: usize) -> Training {
-    network(settings).train_on(&halves(), &Options::default().with_threads(threads)).unwrap()
+    network(settings)
+        .train_on(&halves(), &Options::default().with_threads(threads))
+        .unwrap()
 }
 
 /// Everything a run has: its weights and what the optimizer remembers, as bits, and what it reported.
@@ -75,7 +83,12 @@ fn finish(mut training: Training) -> (Vec<(String, Vec<u32>)>, Vec<String>) {
 
 fn bits(training: &Training) -> Vec<(String, Vec<u32>)> {
     let bits = |tensor: &Tensor| tensor.as_f32().unwrap().iter().map(|value| value.to_bits()).collect();
-    training.trainer().session().parameters().map(|(slot, tensor)| (slot.name.clone(), bits(&tensor))).collect()
+    training
+        .trainer()
+        .session()
+        .parameters()
+        .map(|(slot, tensor)| (slot.name.clone(), bits(&tensor)))
+        .collect()
 }
 
 #[test]
@@ -88,12 +101,18 @@ fn a_small_network_learns() {
     }
     let (first, last) = (first.unwrap(), last.unwrap());
     // Four classes by chance: a loss of ln 4 = 1.39 and a quarter of the samples.
-    assert!(last.train_loss < 0.7 && last.train_loss < first.train_loss, "{first:?} {last:?}");
+    assert!(
+        last.train_loss < 0.7 && last.train_loss < first.train_loss,
+        "{first:?} {last:?}"
+    );
     let test = last.test.unwrap();
     assert_eq!(test.count, 40);
     assert!(test.accuracy.unwrap().top1_share() > 0.9, "{test:?}");
     assert_eq!(test.accuracy.unwrap().top5_share(), 1.0, "there are four classes");
-    assert!(training.epoch(|_| ControlFlow::Continue(())).unwrap().is_none(), "a finished run stays finished");
+    assert!(
+        training.epoch(|_| ControlFlow::Continue(())).unwrap().is_none(),
+        "a finished run stays finished"
+    );
 }
 
 #[test]
@@ -101,7 +120,11 @@ fn the_number_of_threads_changes_no_bit() {
     for settings in [&[][..], &["optimizer=adam(lr = 0.01)", "clip_norm=0.5"]] {
         let expected = finish(start(settings, 1));
         for threads in [2, 4] {
-            assert_eq!(finish(start(settings, threads)), expected, "{threads} threads, {settings:?}");
+            assert_eq!(
+                finish(start(settings, threads)),
+                expected,
+                "{threads} threads, {settings:?}"
+            );
         }
     }
 }
@@ -119,9 +142,17 @@ fn a_continued_run_is_the_uninterrupted_one() {
             }
             broken.save_checkpoint(&path).unwrap();
             // What happens after the checkpoint, and in the middle of an epoch, is lost.
-            let stopped = broken.epoch(|step| if step.step == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+            let stopped = broken.epoch(|step| {
+                if step.step == 2 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
             assert!(stopped.unwrap().is_none());
-            let continued = network(settings).resume(&path, &halves(), &Options::default().with_threads(2)).unwrap();
+            let continued = network(settings)
+                .resume(&path, &halves(), &Options::default().with_threads(2))
+                .unwrap();
             assert_eq!(continued.trainer().progress().epoch, epochs);
             let (bits, reports) = finish(continued);
             assert_eq!(bits, expected.0);
@@ -137,13 +168,17 @@ fn a_checkpoint_of_another_run_is_refused() {
     let mut training = start(&[], 1);
     training.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
     training.save_checkpoint(&path).unwrap();
-    let resume = |settings: &[&str], halves: &Halves| network(settings).resume(&path, halves, &Options::default()).err();
+    let resume =
+        |settings: &[&str], halves: &Halves| network(settings).resume(&path, halves, &Options::default()).err();
     let message = |error: Option<Error>| error.expect("an error").to_string();
     let text = message(resume(&["optimizer.lr=0.01"], &halves()));
     assert!(text.contains("recipe `optimizer.sgd.lr` was 0.05, now 0.01"), "{text}");
     let text = message(resume(&["optimizer=adam(lr = 0.05)"], &halves()));
     assert!(text.contains("is missing"), "{text}");
-    let other = Halves { train: halves().test.unwrap(), test: None };
+    let other = Halves {
+        train: halves().test.unwrap(),
+        test: None,
+    };
     let text = message(resume(&[], &other));
     assert!(text.contains("other data"), "{text}");
     assert!(resume(&[], &halves()).is_none());
@@ -153,25 +188,44 @@ fn a_checkpoint_of_another_run_is_refused() {
 fn a_diverging_run_says_so_and_offers_a_way_out() {
     let mut training = start(&["optimizer.lr=1e30", "schedule=constant"], 1);
     let error = training.epoch(|_| ControlFlow::Continue(())).unwrap_err();
-    let Error::Train(TrainError::NotFinite { epoch, step, .. }) = error else { panic!("{error}") };
+    let Error::Train(TrainError::NotFinite { epoch, step, .. }) = error else {
+        panic!("{error}")
+    };
     assert!(epoch == 1 && step >= 2, "the first loss is that of the initial weights");
     let text = error.to_string();
-    assert!(text.contains("lower `optimizer.lr`") && text.contains("epoch 1, step"), "{text}");
+    assert!(
+        text.contains("lower `optimizer.lr`") && text.contains("epoch 1, step"),
+        "{text}"
+    );
 }
 
 #[test]
 fn data_that_do_not_fit_are_refused() {
     let halves = halves();
-    let text = network(&["loss=mean_squared_error"]).train_on(&halves, &Options::default()).unwrap_err().to_string();
+    let text = network(&["loss=mean_squared_error"])
+        .train_on(&halves, &Options::default())
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("mean squared error"), "{text}");
     let smaller = NETWORK.replace("dense(4)", "dense(3)");
-    let text = Network::parse(&smaller).unwrap().train_on(&halves, &Options::default()).unwrap_err().to_string();
+    let text = Network::parse(&smaller)
+        .unwrap()
+        .train_on(&halves, &Options::default())
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("0 to 2, since the network has 3 classes"), "{text}");
     let larger = NETWORK.replace("[1, 12, 12]", "[1, 16, 16]");
-    let text = Network::parse(&larger).unwrap().train_on(&halves, &Options::default()).unwrap_err().to_string();
+    let text = Network::parse(&larger)
+        .unwrap()
+        .train_on(&halves, &Options::default())
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("fit = pad"), "{text}");
     let unlearned = NETWORK.split("train small").next().unwrap();
-    assert!(matches!(Network::parse(unlearned).unwrap().train(&Options::default()), Err(Error::NoRecipe { .. })));
+    assert!(matches!(
+        Network::parse(unlearned).unwrap().train(&Options::default()),
+        Err(Error::NoRecipe { .. })
+    ));
 }
 
 #[test]

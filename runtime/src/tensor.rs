@@ -80,7 +80,9 @@ impl Shape {
     /// Product of the extents; saturates at `usize::MAX`, which no allocation accepts.
     #[must_use]
     pub fn element_count(&self) -> usize {
-        self.0.iter().fold(1, |product: usize, &extent| product.saturating_mul(extent))
+        self.0
+            .iter()
+            .fold(1, |product: usize, &extent| product.saturating_mul(extent))
     }
 
     /// This shape with a batch of `count` in front.
@@ -186,7 +188,10 @@ impl Tensor {
         if shape.element_count() == data.len() {
             Ok(Self { shape, data })
         } else {
-            Err(ElementCountError { shape, found: data.len() })
+            Err(ElementCountError {
+                shape,
+                found: data.len(),
+            })
         }
     }
 
@@ -203,7 +208,10 @@ impl Tensor {
     /// A rank-0 f32 tensor.
     #[must_use]
     pub fn scalar(value: f32) -> Self {
-        Self { shape: Shape::scalar(), data: Data::F32(vec![value]) }
+        Self {
+            shape: Shape::scalar(),
+            data: Data::F32(vec![value]),
+        }
     }
 
     /// All zeros.

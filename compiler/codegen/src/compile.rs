@@ -206,7 +206,7 @@ mod tests {
 
     /// `y = relu(W x + b)` for `W` of 3x5, packed in the prologue, through the arena.
     fn dense_plan(machine: &Machine) -> Plan {
-        let panel = machine.panel();
+        let panel = machine.panel(3);
         let pack = PackWeights {
             groups: 1,
             group_stride: 15,

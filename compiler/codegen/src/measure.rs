@@ -82,7 +82,7 @@ impl Case {
         let extents = (self.depth, reach(self.out.0), reach(self.out.1));
         let x = setup.batched(extents, Order::ChannelsLast, 0);
         let y = setup.batched((self.width, self.out.0, self.out.1), Order::ChannelsLast, 0);
-        let packed = self.width.div_ceil(machine.panel()) * machine.panel() * self.taps() * self.depth;
+        let packed = self.width.next_multiple_of(machine.panel(self.width)) * self.taps() * self.depth;
         let weights = setup.flat(packed);
         (setup, x, y, weights)
     }
@@ -105,7 +105,7 @@ impl Case {
             groups: 1,
             depth: self.depth,
             width: self.width,
-            panel: machine.panel(),
+            panel: machine.panel(self.width),
             bias: false,
             epilogue: Expression::identity(),
         });
@@ -314,7 +314,7 @@ fn measure() {
             depth: 9216,
             depth_stride: 1,
             tap_offsets: vec![0],
-            panel: machine.panel(),
+            panel: machine.panel(4096),
         };
         let mut setup = Setup::new(2).on(&machine);
         let (from, to) = (setup.flat(4096 * 9216), setup.flat(pack.packed_count()));

@@ -119,9 +119,7 @@ impl Diagnostic {
 
     /// The primary place, or [`Span::none`].
     pub fn span(&self) -> Span {
-        self.primary
-            .as_ref()
-            .map_or(Span::none(), |label| label.span)
+        self.primary.as_ref().map_or(Span::none(), |label| label.span)
     }
 }
 
@@ -154,9 +152,7 @@ impl Diagnostics {
 
     /// Whether one of them stops the compiler.
     pub fn has_errors(&self) -> bool {
-        self.list
-            .iter()
-            .any(|each| each.severity == Severity::Error)
+        self.list.iter().any(|each| each.severity == Severity::Error)
     }
 
     /// In order.
@@ -166,8 +162,7 @@ impl Diagnostics {
 
     /// Sorts by file and place; what was found first stays first where the places agree.
     pub fn sort(&mut self) {
-        self.list
-            .sort_by_key(|each| (each.span().file, each.span().start));
+        self.list.sort_by_key(|each| (each.span().file, each.span().start));
     }
 
     /// The value if there is no error, otherwise the diagnostics.
@@ -175,11 +170,7 @@ impl Diagnostics {
     /// # Errors
     /// The list itself, if it holds an error.
     pub fn into_result<T>(self, value: T) -> Result<T, Diagnostics> {
-        if self.has_errors() {
-            Err(self)
-        } else {
-            Ok(value)
-        }
+        if self.has_errors() { Err(self) } else { Ok(value) }
     }
 
     /// As a plain list.

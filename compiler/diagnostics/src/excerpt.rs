@@ -61,9 +61,7 @@ impl Excerpt {
         let places = labels
             .iter()
             .map(|label| {
-                let index = files
-                    .iter()
-                    .position(|known| known.file == label.span.file)?;
+                let index = files.iter().position(|known| known.file == label.span.file)?;
                 Some((index, files[index].place(sources, label)?))
             })
             .collect();
@@ -108,8 +106,7 @@ impl FileExcerpt {
         let start = self.text.len();
         self.text.push_str(if is_cut_before { "…" } else { "" });
         self.text.push_str(&clean(&line[window.clone()]));
-        self.text
-            .push_str(if window.end < line.len() { "…" } else { "" });
+        self.text.push_str(if window.end < line.len() { "…" } else { "" });
         let range = start..self.text.len();
         self.text.push('\n');
         self.lines.insert(
@@ -135,10 +132,8 @@ impl FileExcerpt {
             shown.range.start + mark + clean(&view.text[start..byte.clamp(start, end)]).len()
         };
         let place = offset(view.start)..offset(view.end).max(offset(view.start));
-        self.columns.insert(
-            place.start,
-            sources.position_of(label.span)?.column as usize,
-        );
+        self.columns
+            .insert(place.start, sources.position_of(label.span)?.column as usize);
         Some(place)
     }
 }
@@ -169,10 +164,7 @@ pub(crate) fn clean(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\t' => out.push_str(TAB),
-            '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => out.push('�'),
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => out.push('�'),
             c if c.is_control() => out.push('�'),
             c => out.push(c),
         }
@@ -195,11 +187,7 @@ impl<'a> Files<'a> for Excerpt {
 
     fn line_index(&'a self, id: usize, byte: usize) -> Result<usize, Error> {
         let file = self.file(id)?;
-        let before = file
-            .lines
-            .iter()
-            .rev()
-            .find(|(_, shown)| shown.range.start <= byte);
+        let before = file.lines.iter().rev().find(|(_, shown)| shown.range.start <= byte);
         let given = byte;
         before.map(|(index, _)| *index).ok_or(Error::IndexTooLarge {
             given,

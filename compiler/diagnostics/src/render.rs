@@ -142,10 +142,7 @@ impl Label {
 impl Diagnostics {
     /// All messages as text, an empty line between them.
     pub fn render(&self, sources: &Sources, style: Style) -> String {
-        let texts: Vec<String> = self
-            .iter()
-            .map(|each| each.render(sources, style))
-            .collect();
+        let texts: Vec<String> = self.iter().map(|each| each.render(sources, style)).collect();
         texts.join("\n")
     }
 
@@ -215,8 +212,7 @@ mod tests {
         let colored = message.render(&sources, Style::Colored);
         assert!(
             colored.contains("\x1b[")
-                && colored
-                    .ends_with("\x1b[0m: add `pad = 1` here, or drop the pooling on line 3\n")
+                && colored.ends_with("\x1b[0m: add `pad = 1` here, or drop the pooling on line 3\n")
         );
     }
 
@@ -255,10 +251,7 @@ mod tests {
             .also(find(&sources, file, "here"), "and\nthis")
             .also(Span::new(file, 0, 1), "out of the window");
         let text = message.render(&sources, Style::Plain);
-        assert!(
-            text.lines().all(|line| line.chars().count() < 450),
-            "{text}"
-        );
+        assert!(text.lines().all(|line| line.chars().count() < 450), "{text}");
         assert_snapshot!(text.split_once('\n').unwrap().1, @r#"
           ┌─ long.net:1:2010
           │

@@ -143,9 +143,7 @@ impl Sources {
         let file = self.file(span.file)?;
         let (start, _) = clip(&file.text, span);
         let line = file.line_at(start);
-        let column = file.text[file.line_starts[line] as usize..start]
-            .chars()
-            .count();
+        let column = file.text[file.line_starts[line] as usize..start].chars().count();
         Some(Position {
             line: line as u32 + 1,
             column: column as u32 + 1,
@@ -193,9 +191,7 @@ pub(crate) struct LineView<'a> {
 
 impl Source {
     fn line_at(&self, offset: usize) -> usize {
-        self.line_starts
-            .partition_point(|start| *start as usize <= offset)
-            - 1
+        self.line_starts.partition_point(|start| *start as usize <= offset) - 1
     }
 }
 
@@ -221,11 +217,7 @@ mod tests {
         };
         assert_eq!(at(0, 1), Some((1, 1)));
         assert_eq!(at(5, 6), Some((2, 2)));
-        assert_eq!(
-            at(4, 5),
-            Some((2, 1)),
-            "inside a character counts as its start"
-        );
+        assert_eq!(at(4, 5), Some((2, 1)), "inside a character counts as its start");
         assert_eq!(at(8, 9), Some((3, 1)));
         assert_eq!(at(900, 901), Some((3, 5)));
         assert_eq!(sources.position_of(Span::none()), None);

@@ -16,12 +16,7 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST_NAME * 4 && *candidate != name)
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&plain, &normalize(candidate)),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::damerau_levenshtein(&plain, &normalize(candidate)), candidate))
         .filter(|(distance, candidate)| {
             let longest = letters.max(normalize(candidate).chars().count());
             *distance <= longest.div_ceil(3).min(3) && *distance < longest
@@ -31,10 +26,7 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// The hint for an unknown name: ``did you mean `conv`?``, or the whole list when nothing is close and the list is short.
-pub fn did_you_mean<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     const SHORT_LIST: usize = 12;
     let candidates: Vec<&str> = candidates.into_iter().collect();
     if let Some(best) = suggest(name, candidates.iter().copied()) {
@@ -52,11 +44,7 @@ pub fn did_you_mean<'a>(
 pub fn shorten(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_string(),
-        Some(_) => text
-            .chars()
-            .take(limit.saturating_sub(1))
-            .chain(['…'])
-            .collect(),
+        Some(_) => text.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 
@@ -107,14 +95,8 @@ mod tests {
 
     #[test]
     fn short_lists_are_told() {
-        assert_eq!(
-            did_you_mean("zzz", ["sgd", "adam"]).unwrap(),
-            "there are `sgd`, `adam`"
-        );
-        assert_eq!(
-            did_you_mean("zzzzz", ["logits"]).unwrap(),
-            "there is only `logits`"
-        );
+        assert_eq!(did_you_mean("zzz", ["sgd", "adam"]).unwrap(), "there are `sgd`, `adam`");
+        assert_eq!(did_you_mean("zzzzz", ["logits"]).unwrap(), "there is only `logits`");
         assert_eq!(did_you_mean("zzz", []), None);
     }
 

@@ -36,7 +36,9 @@ pub enum Error {
     #[error(transparent)]
     TrainingGraph(#[from] TrainingGraphError),
     /// There is no recipe.
-    #[error("`{net}` has no `train` section: write one below the net, such as `train {net} {{ data = idx(\"data/digits\") }}`")]
+    #[error(
+        "`{net}` has no `train` section: write one below the net, such as `train {net} {{ data = idx(\"data/digits\") }}`"
+    )]
     NoRecipe {
         /// The net.
         net: String,
@@ -125,7 +127,10 @@ pub enum Error {
 impl Error {
     /// What was found in the texts.
     pub(crate) fn mistakes(found: Diagnostics, sources: &Sources) -> Self {
-        Self::Mistakes { found, sources: Box::new(sources.clone()) }
+        Self::Mistakes {
+            found,
+            sources: Box::new(sources.clone()),
+        }
     }
 
     /// The whole message as text for people; ends with a line break.
@@ -141,7 +146,10 @@ impl Error {
 /// One line as an error message; control characters from file names and the like are made visible.
 #[must_use]
 pub fn render_line(message: &str, style: Style) -> String {
-    let safe: String = message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let safe: String = message
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
     match style {
         Style::Plain => format!("error: {safe}\n"),
         Style::Colored => format!("\x1b[1m\x1b[31merror\x1b[0m\x1b[1m: {safe}\x1b[0m\n"),

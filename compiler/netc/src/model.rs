@@ -24,7 +24,11 @@ pub struct Compiled {
 impl Compiled {
     pub(crate) fn new(stages: Stages, options: Options) -> Self {
         let program = Arc::new(stages.program.clone());
-        Self { stages: Arc::new(stages), program, options }
+        Self {
+            stages: Arc::new(stages),
+            program,
+            options,
+        }
     }
 
     /// The machine code and its plan of calls.
@@ -50,7 +54,9 @@ impl Compiled {
     /// # Errors
     /// If there is no memory for them, or threads cannot be started.
     pub fn with_init(&self, seed: u64) -> Result<Model, Error> {
-        Ok(Model { session: Session::with_init(Arc::clone(&self.program), self.options.session(), seed)? })
+        Ok(Model {
+            session: Session::with_init(Arc::clone(&self.program), self.options.session(), seed)?,
+        })
     }
 
     /// Binds the weights of a safetensors file, keys `<layer>.weight` and so on, in PyTorch's shapes. The file stays
@@ -61,9 +67,14 @@ impl Compiled {
     pub fn with_weights(&self, path: impl AsRef<Path>) -> Result<Model, Error> {
         let mut sources = self.sources(path.as_ref())?.into_iter();
         let next = |slot: &ParameterSlot| {
-            sources.next().ok_or_else(|| BindError::Missing { name: slot.name.clone(), shape: slot.shape.clone() })
+            sources.next().ok_or_else(|| BindError::Missing {
+                name: slot.name.clone(),
+                shape: slot.shape.clone(),
+            })
         };
-        Ok(Model { session: Session::new(Arc::clone(&self.program), self.options.session(), next)? })
+        Ok(Model {
+            session: Session::new(Arc::clone(&self.program), self.options.session(), next)?,
+        })
     }
 
     /// Binds tensors by name.
@@ -71,8 +82,8 @@ impl Compiled {
     /// ```
     /// use netc::{Network, Options, Tensor};
     /// let network = Network::parse("net n { input x: f32[2]  x |> dense(1) |> output y }")?;
-    /// let weight = Tensor::from_f32([1, 2].into(), vec![10.0, 1.0]).expect("two numbers for 1x2");
-    /// let bias = Tensor::from_f32([1].into(), vec![0.5]).expect("one number");
+    /// let weight = Tensor::from_f32([1, 2], vec![10.0, 1.0]).expect("two numbers for 1x2");
+    /// let bias = Tensor::from_f32([1], vec![0.5]).expect("one number");
     /// let weights = [("dense1.weight".to_owned(), weight), ("dense1.bias".to_owned(), bias)];
     /// let mut model = network.compile(&Options::default())?.with_tensors(weights)?;
     /// assert_eq!(model.run(&[1.0, 2.0])?, [12.5]);
@@ -83,7 +94,9 @@ impl Compiled {
     /// If a tensor is missing, unknown, or has another shape.
     pub fn with_tensors(&self, tensors: impl IntoIterator<Item = (String, Tensor)>) -> Result<Model, Error> {
         let values = tensors.into_iter().collect();
-        Ok(Model { session: Session::with_tensors(Arc::clone(&self.program), self.options.session(), values)? })
+        Ok(Model {
+            session: Session::with_tensors(Arc::clone(&self.program), self.options.session(), values)?,
+        })
     }
 
     /// Where each parameter comes from when a weight file is bound: the model's from the file, the optimizer's state
@@ -95,7 +108,11 @@ impl Compiled {
             if slot.in_model {
                 return Ok(weights.parameter_source(&slot.name)?);
             }
-            Ok(ParameterSource::Owned(slot.init.materialize(0, &slot.name, &slot.shape)))
+            Ok(ParameterSource::Owned(slot.init.materialize(
+                0,
+                &slot.name,
+                &slot.shape,
+            )))
         };
         self.program.parameters.iter().map(source).collect()
     }
@@ -132,16 +149,29 @@ impl Model {
     /// If there are several inputs or outputs, the numbers are no whole number of samples, or there is no memory.
     pub fn run(&mut self, samples: &[f32]) -> Result<Vec<f32>, Error> {
         let program = Arc::clone(self.session.program());
-        let several = |found, what| Error::SeveralPorts { net: program.name.clone(), found, what };
-        let [input] = program.inputs.as_slice() else { return Err(several(program.inputs.len(), "inputs")) };
-        let [output] = program.outputs.as_slice() else { return Err(several(program.outputs.len(), "outputs")) };
+        let several = |found, what| Error::SeveralPorts {
+            net: program.name.clone(),
+            found,
+            what,
+        };
+        let [input] = program.inputs.as_slice() else {
+            return Err(several(program.inputs.len(), "inputs"));
+        };
+        let [output] = program.outputs.as_slice() else {
+            return Err(several(program.outputs.len(), "outputs"));
+        };
         let sample = input.shape.element_count();
         if samples.len() % sample != 0 {
-            return Err(Error::PartOfSample { found: samples.len(), sample, shape: input.shape.clone() });
+            return Err(Error::PartOfSample {
+                found: samples.len(),
+                sample,
+                shape: input.shape.clone(),
+            });
         }
         let batch = samples.len() / sample;
         let mut results = vec![0.0; output.shape.element_count() * batch];
-        self.session.run(batch, &[InputRef::F32(samples)], &mut [OutputMut::F32(&mut results)])?;
+        self.session
+            .run(batch, &[InputRef::F32(samples)], &mut [OutputMut::F32(&mut results)])?;
         Ok(results)
     }
 
@@ -153,7 +183,7 @@ impl Model {
     ///     "net sum { input a: f32[3]  input b: f32[3]  add(a, b) |> output c }",
     /// )?;
     /// let mut model = network.compile(&Options::default())?.with_init(0)?;
-    /// let ones = Tensor::from_f32([2, 3].into(), vec![1.0; 6]).expect("six numbers for 2x3");
+    /// let ones = Tensor::from_f32([2, 3], vec![1.0; 6]).expect("six numbers for 2x3");
     /// let outputs = model.run_tensors(&[("a", &ones), ("b", &ones)])?;
     /// assert_eq!(outputs[0].0, "c");
     /// assert_eq!(outputs[0].1.as_f32(), Some([2.0; 6].as_slice()));
@@ -173,6 +203,10 @@ impl Model {
 
     /// Names, shapes and types of the inputs, in order; shapes are of one sample.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &netc_runtime::Shape, DType)> {
-        self.session.program().inputs.iter().map(|port| (port.name.as_str(), &port.shape, port.dtype))
+        self.session
+            .program()
+            .inputs
+            .iter()
+            .map(|port| (port.name.as_str(), &port.shape, port.dtype))
     }
 }

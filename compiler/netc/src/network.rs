@@ -90,7 +90,12 @@ impl Network {
         let lowered = pipeline::timed(&mut times.lower_ms, || netc_lower::lower(&project, &sources, &request))
             .map_err(|found| Error::mistakes(found, &sources))?;
         pipeline::check(&lowered.graph, "lower");
-        Ok(Self { project, sources, lowered, times })
+        Ok(Self {
+            project,
+            sources,
+            lowered,
+            times,
+        })
     }
 
     /// The net's name.
@@ -116,19 +121,26 @@ impl Network {
     /// # Errors
     /// If there is none.
     pub fn expect_recipe(&self) -> Result<&TrainRecipe, Error> {
-        self.recipe().ok_or_else(|| Error::NoRecipe { net: self.name().to_owned() })
+        self.recipe().ok_or_else(|| Error::NoRecipe {
+            net: self.name().to_owned(),
+        })
     }
 
     /// The recipe's loss; cross-entropy where there is no recipe.
     #[must_use]
     pub fn loss(&self) -> Loss {
-        self.recipe().map_or(Loss::CrossEntropy { label_smoothing: 0.0 }, |recipe| recipe.loss)
+        self.recipe()
+            .map_or(Loss::CrossEntropy { label_smoothing: 0.0 }, |recipe| recipe.loss)
     }
 
     /// The folder that paths in the recipe are relative to: that of the file it is written in.
     #[must_use]
     pub fn recipe_folder(&self) -> &Path {
-        let name = self.lowered.train.as_ref().and_then(|train| self.sources.name(train.file));
+        let name = self
+            .lowered
+            .train
+            .as_ref()
+            .and_then(|train| self.sources.name(train.file));
         name.and_then(|name| Path::new(name).parent()).unwrap_or(Path::new(""))
     }
 
@@ -171,7 +183,11 @@ impl Network {
     pub fn compile_for(&self, purpose: &Purpose, options: &Options) -> Result<Compiled, Error> {
         let mut stages = pipeline::compile(self.graph(), purpose, options)?;
         let PhaseTimes { parse_ms, lower_ms, .. } = self.times;
-        stages.times = PhaseTimes { parse_ms, lower_ms, ..stages.times };
+        stages.times = PhaseTimes {
+            parse_ms,
+            lower_ms,
+            ..stages.times
+        };
         Ok(Compiled::new(stages, options.clone()))
     }
 
@@ -189,7 +205,12 @@ impl Network {
     /// As [`Network::compile_for`].
     pub fn emit(&self, stage: Stage, options: &Options) -> Result<String, Error> {
         Ok(match stage {
-            Stage::Ast => self.project.trees().map(|(_, tree)| tree.to_string()).collect::<Vec<_>>().join("\n"),
+            Stage::Ast => self
+                .project
+                .trees()
+                .map(|(_, tree)| tree.to_string())
+                .collect::<Vec<_>>()
+                .join("\n"),
             Stage::Graph => netc_graph::to_text(self.graph()),
             Stage::Gradient => netc_graph::to_text(&match self.recipe() {
                 Some(recipe) => netc_autodiff::training_graph(self.graph(), recipe)?,
@@ -214,7 +235,11 @@ fn request(options: &LoadOptions, sources: &mut Sources) -> Result<Request, Erro
     if found.has_errors() {
         return Err(Error::mistakes(found, sources));
     }
-    Ok(Request { net: options.net.clone(), arguments: options.arguments.iter().cloned().collect(), settings })
+    Ok(Request {
+        net: options.net.clone(),
+        arguments: options.arguments.iter().cloned().collect(),
+        settings,
+    })
 }
 
 fn unreadable(path: &Path, error: &LoadError) -> Error {
@@ -222,5 +247,8 @@ fn unreadable(path: &Path, error: &LoadError) -> Error {
         LoadError::Missing => std::io::ErrorKind::NotFound,
         LoadError::Outside | LoadError::TooLarge | LoadError::Unreadable(_) => std::io::ErrorKind::Other,
     };
-    Error::Io { path: path.to_path_buf(), error: std::io::Error::new(kind, error.to_string()) }
+    Error::Io {
+        path: path.to_path_buf(),
+        error: std::io::Error::new(kind, error.to_string()),
+    }
 }

@@ -17,9 +17,11 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// The portable machine, one thread, all rewrites that are equal over the reals.
+    /// The widest vectors of this processor, one thread, all rewrites that are equal over the reals.
     fn default() -> Self {
-        Self { machine: Machine::portable(), threads: 1, strict: false }
+        Self::portable()
+            .with_cpu(Cpu::detect())
+            .expect("what was detected is there")
     }
 }
 
@@ -55,11 +57,24 @@ impl Cpu {
 }
 
 impl Options {
+    /// What gives the same plan and the same bits on every processor: Cranelift's vectors.
+    #[must_use]
+    pub const fn portable() -> Self {
+        Self {
+            machine: Machine::portable(),
+            threads: 1,
+            strict: false,
+        }
+    }
+
     /// The same for other instructions. Errors if this processor does not have them.
     pub fn with_cpu(self, cpu: Cpu) -> Result<Self, Error> {
         let best = Cpu::detect();
         if cpu > best {
-            return Err(Error::Cpu { asked: cpu.name(), best: best.name() });
+            return Err(Error::Cpu {
+                asked: cpu.name(),
+                best: best.name(),
+            });
         }
         let machine = match cpu {
             Cpu::Portable => Machine::portable(),
@@ -76,6 +91,9 @@ impl Options {
     }
 
     pub(crate) fn session(&self) -> netc_runtime::execute::Options {
-        netc_runtime::execute::Options { threads: self.threads, ..Default::default() }
+        netc_runtime::execute::Options {
+            threads: self.threads,
+            ..Default::default()
+        }
     }
 }

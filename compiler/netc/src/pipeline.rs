@@ -96,7 +96,13 @@ pub fn compile(forward: &Graph, purpose: &Purpose, options: &Options) -> Result<
     check(&optimized, "rewrite");
     let plan = timed(&mut times.plan_ms, || netc_schedule::plan(&optimized, &options.machine));
     let program = timed(&mut times.codegen_ms, || netc_codegen::compile(&plan, &options.machine))?;
-    Ok(Stages { graph, optimized, plan, program, times })
+    Ok(Stages {
+        graph,
+        optimized,
+        plan,
+        program,
+        times,
+    })
 }
 
 fn differentiate(forward: &Graph, purpose: &Purpose) -> Result<Graph, Error> {
@@ -109,7 +115,11 @@ fn differentiate(forward: &Graph, purpose: &Purpose) -> Result<Graph, Error> {
 }
 
 fn optimize(graph: &Graph, purpose: &Purpose, options: &Options) -> Graph {
-    let rules = if options.strict { netc_rewrite::Options::strict() } else { netc_rewrite::Options::default() };
+    let rules = if options.strict {
+        netc_rewrite::Options::strict()
+    } else {
+        netc_rewrite::Options::default()
+    };
     let batch = match purpose {
         Purpose::Training(recipe) => recipe.batch as usize,
         Purpose::Inference | Purpose::Evaluation(_) | Purpose::Gradients(_) => rules.batch,

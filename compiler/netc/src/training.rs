@@ -52,7 +52,9 @@ impl Network {
     pub fn train_on(&self, halves: &Halves, options: &Options) -> Result<Training, Error> {
         let recipe = self.expect_recipe()?.clone();
         let programs = self.programs(&recipe, options)?;
-        Ok(Training { trainer: Trainer::new(programs, recipe, halves, options.session())? })
+        Ok(Training {
+            trainer: Trainer::new(programs, recipe, halves, options.session())?,
+        })
     }
 
     /// Continues the run that wrote a checkpoint: what follows has the bits of a run that was never interrupted.
@@ -63,13 +65,18 @@ impl Network {
         let recipe = self.expect_recipe()?.clone();
         let saved = Checkpoint::load(checkpoint)?;
         let programs = self.programs(&recipe, options)?;
-        Ok(Training { trainer: Trainer::resume(programs, recipe, halves, options.session(), saved, checkpoint)? })
+        Ok(Training {
+            trainer: Trainer::resume(programs, recipe, halves, options.session(), saved, checkpoint)?,
+        })
     }
 
     fn programs(&self, recipe: &TrainRecipe, options: &Options) -> Result<Programs, Error> {
         let training = self.compile_for(&Purpose::Training(Box::new(recipe.clone())), options)?;
         let evaluation = self.compile_for(&Purpose::Evaluation(recipe.loss), options)?;
-        Ok(Programs { training: Arc::clone(training.program()), evaluation: Arc::clone(evaluation.program()) })
+        Ok(Programs {
+            training: Arc::clone(training.program()),
+            evaluation: Arc::clone(evaluation.program()),
+        })
     }
 }
 
@@ -144,7 +151,10 @@ pub fn measure(
     let compiled = network.compile_for(&Purpose::Evaluation(network.loss()), options)?;
     let mut sources = compiled.sources(weights)?.into_iter();
     let mut evaluator = Evaluator::new(Arc::clone(compiled.program()), options.session(), |slot| {
-        sources.next().ok_or_else(|| BindError::Missing { name: slot.name.clone(), shape: slot.shape.clone() })
+        sources.next().ok_or_else(|| BindError::Missing {
+            name: slot.name.clone(),
+            shape: slot.shape.clone(),
+        })
     })?;
     let batches = evaluator.batches(dataset, source)?;
     Ok(evaluator.run(&batches, batch)?)

@@ -6,6 +6,7 @@ use netc_runtime::Shape;
 use crate::cluster::Cluster;
 use crate::geometry::{Taps, backward_phases, forward_taps, two_dimensional};
 use crate::kernel::{Contract, Kernel, PackWeights, PoolWindow, Stride, Tap, WeightGradient};
+use crate::machine::Machine;
 use crate::planner::Planner;
 use crate::readers::phase_extent;
 use crate::view::View;
@@ -59,7 +60,7 @@ impl Weights {
     }
 
     /// For sums over input channels.
-    fn pack_forward(self, tap_offsets: Vec<usize>, panel: usize) -> PackWeights {
+    fn pack_forward(self, tap_offsets: Vec<usize>, machine: &Machine) -> PackWeights {
         PackWeights {
             groups: self.groups,
             group_stride: self.group_stride(),
@@ -68,12 +69,12 @@ impl Weights {
             depth: self.inputs,
             depth_stride: self.input_stride(),
             tap_offsets,
-            panel,
+            panel: machine.panel(self.outputs),
         }
     }
 
     /// For sums over output channels.
-    fn pack_backward(self, tap_offsets: Vec<usize>, panel: usize) -> PackWeights {
+    fn pack_backward(self, tap_offsets: Vec<usize>, machine: &Machine) -> PackWeights {
         PackWeights {
             groups: self.groups,
             group_stride: self.group_stride(),
@@ -82,7 +83,7 @@ impl Weights {
             depth: self.outputs,
             depth_stride: self.output_stride(),
             tap_offsets,
-            panel,
+            panel: machine.panel(self.inputs),
         }
     }
 }
@@ -128,13 +129,13 @@ impl Planner<'_> {
 
     fn contraction(&mut self, id: NodeId) -> Contraction {
         let inputs = self.graph.inputs(id);
-        let panel = self.machine.panel();
+        let machine = self.machine;
         let weight_shape = self.graph.ty(inputs[1]).shape.clone();
         match &self.graph.node(id).operator {
             Operator::Conv(rule) => {
                 let window = two_dimensional(&rule.window);
                 let Taps { taps, kernel_offsets } = forward_taps(&window);
-                let pack = Weights::of_convolution(&weight_shape, rule.groups).pack_forward(kernel_offsets, panel);
+                let pack = Weights::of_convolution(&weight_shape, rule.groups).pack_forward(kernel_offsets, machine);
                 let source = self.contraction_source(inputs[0]);
                 Contraction {
                     source,
@@ -149,7 +150,7 @@ impl Planner<'_> {
                 let window = two_dimensional(&rule.window);
                 let phase = backward_phases(&window).remove(0);
                 let pack =
-                    Weights::of_convolution(&weight_shape, rule.groups).pack_backward(phase.taps.kernel_offsets, panel);
+                    Weights::of_convolution(&weight_shape, rule.groups).pack_backward(phase.taps.kernel_offsets, machine);
                 let source = self.contraction_source(inputs[0]);
                 Contraction {
                     source,
@@ -162,7 +163,7 @@ impl Planner<'_> {
             }
             Operator::Dense(_) => {
                 let (source, taps) = self.dense_source(inputs[0]);
-                let pack = Weights::of_dense(&weight_shape, taps.taps.len()).pack_forward(taps.kernel_offsets, panel);
+                let pack = Weights::of_dense(&weight_shape, taps.taps.len()).pack_forward(taps.kernel_offsets, machine);
                 Contraction {
                     source,
                     weights: inputs[1],
@@ -173,7 +174,7 @@ impl Planner<'_> {
                 }
             }
             Operator::DenseGradInput(_) => {
-                let pack = Weights::of_dense(&weight_shape, 1).pack_backward(vec![0], panel);
+                let pack = Weights::of_dense(&weight_shape, 1).pack_backward(vec![0], machine);
                 let source = self.view(inputs[0]);
                 Contraction {
                     source,
@@ -235,7 +236,7 @@ impl Planner<'_> {
                 self.step_for_part(id, Kernel::Fill(0.0), Vec::new(), write, parts);
                 continue;
             }
-            let pack = weights.pack_backward(taps.kernel_offsets, self.machine.panel());
+            let pack = weights.pack_backward(taps.kernel_offsets, self.machine);
             let packed = self.packed(inputs[1], &pack);
             let kernel = Contract {
                 taps: taps.taps,

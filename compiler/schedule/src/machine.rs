@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Lanes of the narrowest vectors, which every machine has.
+const NARROWEST: usize = 4;
+
 /// A processor as the planner and the code generator see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
@@ -39,9 +42,35 @@ impl Machine {
         }
     }
 
-    /// Destination channels that a contraction keeps side by side in registers.
+    /// Destination channels that a contraction with `width` of them in a group keeps side by side in registers: one or
+    /// two vectors, of the fewest lanes that need no more vectors than the widest would.
+    ///
+    /// With the narrowest vectors there is nothing to choose and a panel is always two.
     #[must_use]
-    pub const fn panel(&self) -> usize {
-        2 * self.lanes
+    pub fn panel(&self, width: usize) -> usize {
+        let count = width.div_ceil(self.lanes).max(1);
+        let lanes = self
+            .widths()
+            .filter(|lanes| width.div_ceil(*lanes) <= count)
+            .last()
+            .unwrap_or(self.lanes);
+        if self.lanes == NARROWEST {
+            2 * lanes
+        } else {
+            count.min(2) * lanes
+        }
+    }
+
+    /// Lanes of the vectors that a panel is made of: the most that divide it.
+    #[must_use]
+    pub fn panel_lanes(&self, panel: usize) -> usize {
+        self.widths()
+            .find(|lanes| panel.is_multiple_of(*lanes))
+            .expect("a panel is whole vectors of the machine it is planned for")
+    }
+
+    /// Lanes that a vector register can be used with, most first.
+    pub fn widths(&self) -> impl Iterator<Item = usize> + use<> {
+        std::iter::successors(Some(self.lanes), |lanes| Some(lanes / 2)).take_while(|lanes| *lanes >= NARROWEST)
     }
 }

@@ -13,15 +13,17 @@ pub(crate) fn unroll(sums: usize) -> usize {
 
 /// `sums[row][vector] += rows[row] · vectors[vector]`, sums row by row.
 ///
-/// A row's factor is one float at its offset (in bytes) from `source`; `vector` loads a vector by its index. Processors
-/// of two-operand style overwrite the first factor, so the one with fewer uses comes first and needs fewer copies.
+/// Sums are variables. Each changes right where its product is added, so that a sum stays in one register whichever
+/// way the kernel is lowered. A row's factor is one float at its offset (in bytes) from `source`; `vector` loads a
+/// vector by its index. Processors of two-operand style overwrite the first factor, so the one with fewer uses comes
+/// first and needs fewer copies.
 pub(crate) fn step(
     b: &mut Builder,
     lanes: usize,
     (source, offsets): (Int, &[usize]),
     vectors: usize,
     vector: &mut dyn FnMut(&mut Builder, usize) -> Float,
-    sums: &mut [Float],
+    sums: &[Float],
 ) {
     if vectors > offsets.len() {
         let factors: Vec<Float> = offsets
@@ -31,8 +33,9 @@ pub(crate) fn step(
         for index in 0..vectors {
             let value = vector(b, index);
             for (row, factor) in factors.iter().enumerate() {
-                let sum = &mut sums[row * vectors + index];
-                *sum = b.fma(value, *factor, *sum);
+                let sum = sums[row * vectors + index];
+                let next = b.fma(value, *factor, sum);
+                b.set_float(sum, next);
             }
         }
         return;
@@ -41,8 +44,9 @@ pub(crate) fn step(
     for (row, offset) in offsets.iter().enumerate() {
         let factor = b.broadcast(source, *offset, lanes);
         for (index, value) in values.iter().enumerate() {
-            let sum = &mut sums[row * vectors + index];
-            *sum = b.fma(factor, *value, *sum);
+            let sum = sums[row * vectors + index];
+            let next = b.fma(factor, *value, sum);
+            b.set_float(sum, next);
         }
     }
 }

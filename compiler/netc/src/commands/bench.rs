@@ -11,7 +11,7 @@ use clap::Args;
 use netc::stages::runtime::execute::{InputRef, OutputMut, Session};
 use netc::stages::runtime::program::{Call, Port, Program};
 use netc::stages::runtime::random::Stream;
-use netc::{DType, Data, Network, Options, Purpose};
+use netc::{DType, Data, Network, Purpose};
 use serde::Serialize;
 
 use super::{Processor, Source};
@@ -89,7 +89,11 @@ impl Bench {
         let batch = self.batch(&network);
         let mut bench = Calls::new(model.session(), batch);
         let times = bench.measure()?;
-        let layers = if self.layers { bench.measure_layers()? } else { Vec::new() };
+        let layers = if self.layers {
+            bench.measure_layers()?
+        } else {
+            Vec::new()
+        };
         let program = compiled.program();
         let measurement = Measurement {
             model: network.name().to_owned(),
@@ -101,16 +105,28 @@ impl Bench {
             gflops: gflops(program.calls.iter().map(|call| macs(call, batch)).sum(), median(&times)),
             layers,
         };
-        if self.json { console::print_json(&measurement)? } else { console::print(&measurement.text(self.train))? }
+        if self.json {
+            console::print_json(&measurement)?
+        } else {
+            console::print(&measurement.text(self.train))?
+        }
         Ok(ExitCode::SUCCESS)
     }
 
     fn purpose(&self, network: &Network) -> anyhow::Result<Purpose> {
-        Ok(if self.train { Purpose::Training(Box::new(network.expect_recipe()?.clone())) } else { Purpose::Inference })
+        Ok(if self.train {
+            Purpose::Training(Box::new(network.expect_recipe()?.clone()))
+        } else {
+            Purpose::Inference
+        })
     }
 
     fn batch(&self, network: &Network) -> usize {
-        let usual = if self.train { network.recipe().map_or(1, |recipe| recipe.batch) } else { 1 };
+        let usual = if self.train {
+            network.recipe().map_or(1, |recipe| recipe.batch)
+        } else {
+            1
+        };
         self.batch.unwrap_or(usual) as usize
     }
 }
@@ -127,14 +143,21 @@ impl<'a> Calls<'a> {
     fn new(session: &'a mut Session, batch: usize) -> Self {
         let program = std::sync::Arc::clone(session.program());
         let room = |ports: &[Port]| ports.iter().map(|port| filled(&program, port, batch)).collect();
-        Self { inputs: room(&program.inputs), outputs: room(&program.outputs), session, batch }
+        Self {
+            inputs: room(&program.inputs),
+            outputs: room(&program.outputs),
+            session,
+            batch,
+        }
     }
 
     fn call(&mut self) -> anyhow::Result<Duration> {
         let inputs: Vec<InputRef<'_>> = self.inputs.iter().map(reference).collect();
         let mut outputs: Vec<OutputMut<'_>> = self.outputs.iter_mut().map(reference_mut).collect();
         let start = Instant::now();
-        self.session.run(self.batch, &inputs, &mut outputs).map_err(netc::Error::from)?;
+        self.session
+            .run(self.batch, &inputs, &mut outputs)
+            .map_err(netc::Error::from)?;
         Ok(start.elapsed())
     }
 
@@ -230,12 +253,25 @@ fn median(times: &[f64]) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
 }
 
 impl Measurement {
     fn text(&self, train: bool) -> String {
-        let Self { model, batch, threads, runs, median_us, min_us, gflops, layers } = self;
+        let Self {
+            model,
+            batch,
+            threads,
+            runs,
+            median_us,
+            min_us,
+            gflops,
+            layers,
+        } = self;
         let what = if train { "training step" } else { "call" };
         let mut text = format!(
             "{model}, batch {batch}, {threads} threads: {median_us:.1} us a {what} (median of {runs}, least {min_us:.1} us), {gflops:.1} GFLOP/s\n"
@@ -243,11 +279,26 @@ impl Measurement {
         if !layers.is_empty() {
             let number = |number: f64| format!("{number:.1}");
             let row = |layer: &Layer| {
-                let Layer { name, kernel, median_us, percent, gflops } = layer;
-                [name.clone(), kernel.clone(), number(*median_us), number(*percent), number(*gflops)]
+                let Layer {
+                    name,
+                    kernel,
+                    median_us,
+                    percent,
+                    gflops,
+                } = layer;
+                [
+                    name.clone(),
+                    kernel.clone(),
+                    number(*median_us),
+                    number(*percent),
+                    number(*gflops),
+                ]
             };
             let header = ["layer", "kernel", "us", "%", "GFLOP/s"];
-            text += &format!("\n{}", console::table(header, [false, false, true, true, true], layers.iter().map(row)));
+            text += &format!(
+                "\n{}",
+                console::table(header, [false, false, true, true, true], layers.iter().map(row))
+            );
         }
         text
     }

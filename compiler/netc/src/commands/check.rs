@@ -53,7 +53,10 @@ impl Check {
 }
 
 fn checked(network: &Network) -> Checked {
-    Checked { report: network.report(), diagnostics: network.warnings().records(network.sources()) }
+    Checked {
+        report: network.report(),
+        diagnostics: network.warnings().records(network.sources()),
+    }
 }
 
 fn table(report: &Report) -> String {
@@ -68,9 +71,17 @@ fn table(report: &Report) -> String {
         ]
     };
     let header = ["layer", "kind", "output", "parameters", "MACs", "receptive field"];
-    let table = console::table(header, [false, false, true, true, true, true], report.layers.iter().map(row));
+    let table = console::table(
+        header,
+        [false, false, true, true, true, true],
+        report.layers.iter().map(row),
+    );
     let ports = |ports: &[netc::PortReport]| {
-        ports.iter().map(|port| format!("{} {}", port.name, port.shape)).collect::<Vec<_>>().join(", ")
+        ports
+            .iter()
+            .map(|port| format!("{} {}", port.name, port.shape))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     format!(
         "{}: {} -> {}\n\n{table}\n{} parameters ({} bytes of weights), {} MACs for each sample\n",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use netc::{Compiled, LayerReport, Network, Options, PhaseTimes, Report, Stage};
+use netc::{Compiled, LayerReport, Network, PhaseTimes, Report, Stage};
 use serde::Serialize;
 
 use super::{Processor, Source};
@@ -83,7 +83,11 @@ impl Compile {
             compiled.with_weights(weights)?;
         }
         let summary = summary(&network, &compiled);
-        if self.json { console::print_json(&summary)? } else { console::print(&text(&summary))? }
+        if self.json {
+            console::print_json(&summary)?
+        } else {
+            console::print(&text(&summary))?
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -102,10 +106,22 @@ impl Emit {
 }
 
 fn summary(network: &Network, compiled: &Compiled) -> Summary {
-    let Report { model, layers, parameters, macs, weights_bytes, .. } = network.report();
+    let Report {
+        model,
+        layers,
+        parameters,
+        macs,
+        weights_bytes,
+        ..
+    } = network.report();
     let program = compiled.program();
     let kernels = |layer: &str| {
-        program.calls.iter().filter(|call| call.name == layer).map(|call| call.kernel.clone()).collect()
+        program
+            .calls
+            .iter()
+            .filter(|call| call.name == layer)
+            .map(|call| call.kernel.clone())
+            .collect()
     };
     Summary {
         model,
@@ -117,18 +133,40 @@ fn summary(network: &Network, compiled: &Compiled) -> Summary {
         code_bytes: program.code_bytes,
         compile_ms: compiled.times().total_ms(),
         phases: *compiled.times(),
-        layers: layers.into_iter().map(|report| Layer { kernels: kernels(&report.name), report }).collect(),
+        layers: layers
+            .into_iter()
+            .map(|report| Layer {
+                kernels: kernels(&report.name),
+                report,
+            })
+            .collect(),
     }
 }
 
 fn text(summary: &Summary) -> String {
     let row = |layer: &Layer| {
-        let kernels = if layer.kernels.is_empty() { "-".to_owned() } else { layer.kernels.join(" ") };
-        [layer.report.name.clone(), layer.report.shape.to_string(), grouped(layer.report.macs), kernels]
+        let kernels = if layer.kernels.is_empty() {
+            "-".to_owned()
+        } else {
+            layer.kernels.join(" ")
+        };
+        [
+            layer.report.name.clone(),
+            layer.report.shape.to_string(),
+            grouped(layer.report.macs),
+            kernels,
+        ]
     };
     let header = ["layer", "output", "MACs", "kernels"];
     let table = console::table(header, [false, true, true, false], summary.layers.iter().map(row));
-    let PhaseTimes { parse_ms, lower_ms, optimize_ms, plan_ms, codegen_ms, .. } = summary.phases;
+    let PhaseTimes {
+        parse_ms,
+        lower_ms,
+        optimize_ms,
+        plan_ms,
+        codegen_ms,
+        ..
+    } = summary.phases;
     format!(
         "{}: {} parameters, {} MACs\n\n{table}\n\
          {} bytes of weights, {} of prepared weights, {} of arena for one sample, {} of code\n\

@@ -13,7 +13,9 @@ use crate::console;
 
 /// Measure a network on the test half of a data set
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  netc eval models/lenet5.net --weights lenet5.safetensors --data models/data/digits")]
+#[command(
+    after_help = "Example:\n  netc eval models/lenet5.net --weights lenet5.safetensors --data models/data/digits"
+)]
 pub(super) struct Eval {
     #[command(flatten)]
     source: Source,
@@ -47,12 +49,24 @@ impl Eval {
         let network = self.source.load()?;
         let recipe = network.expect_recipe()?;
         let folder = netc::data_folder(&network, &recipe.data, self.data.as_deref());
-        let dataset = Dataset::load(&recipe.data, &folder, Split::Test, &netc::input_shape(&network)).map_err(Error::from)?;
+        let dataset =
+            Dataset::load(&recipe.data, &folder, Split::Test, &netc::input_shape(&network)).map_err(Error::from)?;
         let options = self.processor.options(self.threads.count())?;
         let batch = recipe.batch as usize;
-        let measured = netc::measure(&network, &self.weights, Arc::new(dataset), &recipe.data, batch, &options)?;
+        let measured = netc::measure(
+            &network,
+            &self.weights,
+            Arc::new(dataset),
+            &recipe.data,
+            batch,
+            &options,
+        )?;
         let line = Line::new(&measured);
-        if self.json { console::print_json(&line)? } else { console::print(&line.text())? }
+        if self.json {
+            console::print_json(&line)?
+        } else {
+            console::print(&line.text())?
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

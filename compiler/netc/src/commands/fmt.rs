@@ -41,7 +41,11 @@ impl Fmt {
             console::print(&changed)?;
         }
         let found = self.check && !changed.is_empty();
-        Ok(if failed || found { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(if failed || found {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
     }
 
     /// Whether the file's layout is another than the canonical one.
@@ -49,13 +53,19 @@ impl Fmt {
         let shown = path.display().to_string();
         let size = std::fs::metadata(path).with_context(|| shown.clone())?.len();
         if size > syntax::MOST_BYTES as u64 {
-            anyhow::bail!("{shown}: {size} bytes are more than a network has ({} at most)", syntax::MOST_BYTES);
+            anyhow::bail!(
+                "{shown}: {size} bytes are more than a network has ({} at most)",
+                syntax::MOST_BYTES
+            );
         }
         let text = std::fs::read_to_string(path).with_context(|| shown.clone())?;
         let formatted = syntax::format(&text).map_err(|found| {
             let mut sources = Sources::new();
             sources.add(shown.clone(), text.clone());
-            netc::Error::Mistakes { found: Diagnostics::from(found), sources: Box::new(sources) }
+            netc::Error::Mistakes {
+                found: Diagnostics::from(found),
+                sources: Box::new(sources),
+            }
         })?;
         let is_changed = formatted != text;
         if is_changed && !self.check {

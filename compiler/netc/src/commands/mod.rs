@@ -20,7 +20,11 @@ use crate::console;
 
 /// Compiles, trains and runs convolutional networks written in the netc language.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = "Example:\n  netc check models/lenet5.net\n\nRun `netc COMMAND --help` for an example of each command.")]
+#[command(
+    version,
+    about,
+    after_help = "Example:\n  netc check models/lenet5.net\n\nRun `netc COMMAND --help` for an example of each command."
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -86,8 +90,11 @@ impl Source {
 
     /// The same with changes to its recipe.
     fn load_with(&self, settings: &[String]) -> anyhow::Result<Network> {
-        let options =
-            LoadOptions { net: self.net.clone(), arguments: self.arguments.clone(), settings: settings.to_vec() };
+        let options = LoadOptions {
+            net: self.net.clone(),
+            arguments: self.arguments.clone(),
+            settings: settings.to_vec(),
+        };
         let network = Network::load_with(&self.file, &options)?;
         console::note(&network.render_warnings(console::stderr_style()));
         Ok(network)
@@ -141,6 +148,9 @@ impl Processor {
 
 fn argument(text: &str) -> Result<(String, i64), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    let value = value.replace('_', "").parse().map_err(|_| format!("`{value}` is not a whole number"))?;
+    let value = value
+        .replace('_', "")
+        .parse()
+        .map_err(|_| format!("`{value}` is not a whole number"))?;
     Ok((name.to_owned(), value))
 }

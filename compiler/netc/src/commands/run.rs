@@ -22,8 +22,10 @@ const SHOWN_SAMPLES: usize = 20;
 /// Run a network on samples from a file
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("parameters").required(true).args(["weights", "init"]))]
-#[command(after_help = "Examples:\n  netc run models/lenet5.net --weights lenet5.safetensors --input digit.png\n  \
-    netc run models/alexnet.net --init 1 --input x.npy --output y.npy")]
+#[command(
+    after_help = "Examples:\n  netc run models/lenet5.net --weights lenet5.safetensors --input digit.png\n  \
+    netc run models/alexnet.net --init 1 --input x.npy --output y.npy"
+)]
 pub(super) struct Run {
     #[command(flatten)]
     source: Source,
@@ -51,7 +53,12 @@ impl Run {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let network = self.source.load()?;
         let compiled = network.compile(&self.processor.options(self.threads.count())?)?;
-        let output_names: Vec<&str> = compiled.program().outputs.iter().map(|port| port.name.as_str()).collect();
+        let output_names: Vec<&str> = compiled
+            .program()
+            .outputs
+            .iter()
+            .map(|port| port.name.as_str())
+            .collect();
         let targets = files_by_name("output", &self.outputs, &output_names)?;
         let mut model = match (&self.weights, self.init) {
             (Some(weights), _) => compiled.with_weights(weights)?,
@@ -64,7 +71,10 @@ impl Run {
             console::print(&shown(&network, &results))?;
         }
         for (name, path) in targets {
-            let (_, tensor) = results.iter().find(|(output, _)| output == name).expect("checked against the outputs");
+            let (_, tensor) = results
+                .iter()
+                .find(|(output, _)| output == name)
+                .expect("checked against the outputs");
             array_file::write_npy(path, tensor).map_err(netc::Error::from)?;
         }
         Ok(ExitCode::SUCCESS)
@@ -75,9 +85,10 @@ impl Run {
         let names: Vec<&str> = ports.iter().map(|(name, ..)| *name).collect();
         let files = files_by_name("input", &self.inputs, &names)?;
         let read = |&(name, shape, dtype): &(&str, &Shape, DType)| {
-            let (_, path) = files.iter().find(|(given, _)| *given == name).with_context(|| {
-                format!("no file for the input `{name}` ({shape}): give `--input {name}=X.npy`")
-            })?;
+            let (_, path) = files
+                .iter()
+                .find(|(given, _)| *given == name)
+                .with_context(|| format!("no file for the input `{name}` ({shape}): give `--input {name}=X.npy`"))?;
             anyhow::Ok((name.to_owned(), samples::read(network, path, shape, dtype)?))
         };
         ports.iter().map(read).collect()
@@ -92,7 +103,10 @@ fn files_by_name<'a>(what: &str, given: &'a [String], ports: &[&'a str]) -> anyh
             Some((name, path)) if ports.contains(&name) => (name, path),
             _ => match *ports {
                 [only] => (only, text.as_str()),
-                _ => bail!("the network has several {what}s, {}: give `--{what} NAME=FILE`, not `{text}`", list(ports)),
+                _ => bail!(
+                    "the network has several {what}s, {}: give `--{what} NAME=FILE`, not `{text}`",
+                    list(ports)
+                ),
             },
         };
         if files.iter().any(|(known, _)| *known == name) {
@@ -104,12 +118,19 @@ fn files_by_name<'a>(what: &str, given: &'a [String], ports: &[&'a str]) -> anyh
 }
 
 fn list(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The largest values of each sample; where the loss says that they are logits, with their softmax.
 fn shown(network: &Network, results: &[(String, Tensor)]) -> String {
-    let are_logits = matches!(network.recipe().map(|recipe| &recipe.loss), Some(Loss::CrossEntropy { .. }));
+    let are_logits = matches!(
+        network.recipe().map(|recipe| &recipe.loss),
+        Some(Loss::CrossEntropy { .. })
+    );
     let mut text = String::new();
     for (name, tensor) in results {
         let Some(values) = tensor.as_f32() else { continue };
@@ -118,11 +139,19 @@ fn shown(network: &Network, results: &[(String, Tensor)]) -> String {
         let _ = writeln!(text, "{name}: {count} samples of {sample}");
         let size = sample.element_count().max(1);
         for (index, values) in values.chunks_exact(size).enumerate().take(SHOWN_SAMPLES) {
-            let line = if sample.rank() == 1 { largest(values, are_logits) } else { range(values) };
+            let line = if sample.rank() == 1 {
+                largest(values, are_logits)
+            } else {
+                range(values)
+            };
             let _ = writeln!(text, "{index:>5}: {line}");
         }
         if count > SHOWN_SAMPLES {
-            let _ = writeln!(text, "    … {} more; `--output Y.npy` writes all", count - SHOWN_SAMPLES);
+            let _ = writeln!(
+                text,
+                "    … {} more; `--output Y.npy` writes all",
+                count - SHOWN_SAMPLES
+            );
         }
     }
     text
@@ -133,9 +162,17 @@ fn largest(values: &[f32], are_logits: bool) -> String {
     let sum: f64 = values.iter().map(|value| f64::from(value - highest).exp()).sum();
     let one = |&(class, value): &(usize, f32)| {
         let share = f64::from(value - highest).exp() / sum;
-        if are_logits { format!("{class} ({:.1} %)", share * 100.0) } else { format!("{class} ({value:.4})") }
+        if are_logits {
+            format!("{class} ({:.1} %)", share * 100.0)
+        } else {
+            format!("{class} ({value:.4})")
+        }
     };
-    top_k(values, SHOWN_VALUES).iter().map(one).collect::<Vec<_>>().join("  ")
+    top_k(values, SHOWN_VALUES)
+        .iter()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join("  ")
 }
 
 fn range(values: &[f32]) -> String {

@@ -14,7 +14,9 @@ use netc::{DType, Data, Network, Shape, Tensor};
 
 /// Reads the samples of one input, with the batch in front; `shape` and `dtype` are the input's.
 pub(super) fn read(network: &Network, path: &Path, shape: &Shape, dtype: DType) -> anyhow::Result<Tensor> {
-    let is_png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+    let is_png = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
     let stored = if is_png {
         let channels = if shape.rank() == 3 { shape[0] } else { 1 };
         image_file::read_png(path, channels).map_err(netc::Error::from)?
@@ -39,13 +41,23 @@ fn with_batch(stored: Tensor, shape: &Shape, path: &Path) -> anyhow::Result<Tens
     } else if found.len() == rank {
         // Without the batch: one sample. Or without the channel axis, where there is one channel.
         let lacks_channel = rank > 1 && shape[0] == 1 && found[0] != 1;
-        if lacks_channel { [&[found[0], 1], &found[1..]].concat() } else { [&[1], found.as_slice()].concat() }
+        if lacks_channel {
+            [&[found[0], 1], &found[1..]].concat()
+        } else {
+            [&[1], found.as_slice()].concat()
+        }
     } else if found.len() + 1 == rank && shape[0] == 1 {
         [&[1, 1], found.as_slice()].concat()
     } else {
-        bail!("{}: is {}, the input takes N samples of {shape}", path.display(), stored.shape());
+        bail!(
+            "{}: is {}, the input takes N samples of {shape}",
+            path.display(),
+            stored.shape()
+        );
     };
-    Ok(stored.reshaped(extents).expect("axes of one change no number of elements"))
+    Ok(stored
+        .reshaped(extents)
+        .expect("axes of one change no number of elements"))
 }
 
 fn from_integers(stored: Tensor) -> Tensor {
@@ -59,16 +71,28 @@ fn from_integers(stored: Tensor) -> Tensor {
 }
 
 fn from_pixels(network: &Network, stored: &Tensor, shape: &Shape) -> anyhow::Result<Tensor> {
-    let plain = DataSource::Npy { path: String::new(), fit: Fit::None, mean: Vec::new(), std: Vec::new() };
+    let plain = DataSource::Npy {
+        path: String::new(),
+        fit: Fit::None,
+        mean: Vec::new(),
+        std: Vec::new(),
+    };
     let source = network.recipe().map_or(&plain, |recipe| &recipe.data);
     let count = stored.shape()[0];
     let sample = Shape::from(&stored.shape().extents()[1..]);
     let transform = Transform::new(source, &sample, shape).map_err(netc::Error::from)?;
-    let Data::U8(bytes) = stored.data() else { unreachable!("called for bytes") };
-    let room = count.checked_mul(transform.input_len()).context("more samples than memory can hold")?;
+    let Data::U8(bytes) = stored.data() else {
+        unreachable!("called for bytes")
+    };
+    let room = count
+        .checked_mul(transform.input_len())
+        .context("more samples than memory can hold")?;
     let mut values = vec![0.0; room];
     let mut scratch = Scratch::default();
-    for (pixels, out) in bytes.chunks_exact(sample.element_count().max(1)).zip(values.chunks_exact_mut(transform.input_len())) {
+    for (pixels, out) in bytes
+        .chunks_exact(sample.element_count().max(1))
+        .zip(values.chunks_exact_mut(transform.input_len()))
+    {
         transform.apply(Sample::Bytes(pixels), None, &mut scratch, out);
     }
     Ok(Tensor::from_f32(shape.with_batch(count), values).expect("sized for the batch"))

@@ -18,7 +18,9 @@ use crate::console;
 
 /// Train a network as the recipe in its file says
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  netc train models/lenet5.net --set epochs=3 --set optimizer.lr=0.02 -o lenet5.safetensors")]
+#[command(
+    after_help = "Example:\n  netc train models/lenet5.net --set epochs=3 --set optimizer.lr=0.02 -o lenet5.safetensors"
+)]
 pub(super) struct Train {
     #[command(flatten)]
     source: Source,
@@ -58,7 +60,10 @@ struct EpochLine {
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let network = self.source.load_with(&self.settings)?;
-        let output = self.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", network.name())));
+        let output = self
+            .output
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", network.name())));
         let checkpoint = with_suffix(&output, ".ckpt");
         check_writable(&output)?;
         let mut training = self.start(&network)?;
@@ -74,7 +79,11 @@ impl Train {
             bail!("{}", interruption(&training, self.resume.as_deref(), &checkpoint));
         }
         training.weights().save(&output).map_err(netc::Error::from)?;
-        console::note(&format!("weights are in {}, the last checkpoint in {}\n", output.display(), checkpoint.display()));
+        console::note(&format!(
+            "weights are in {}, the last checkpoint in {}\n",
+            output.display(),
+            checkpoint.display()
+        ));
         Ok(ExitCode::SUCCESS)
     }
 
@@ -94,10 +103,16 @@ impl Train {
         let trainer = training.trainer();
         let recipe = trainer.recipe();
         let (steps, done) = (trainer.steps_per_epoch(), trainer.progress().epoch);
-        let from = if done > 0 { format!(", {done} of them done") } else { String::new() };
+        let from = if done > 0 {
+            format!(", {done} of them done")
+        } else {
+            String::new()
+        };
         console::print(&format!(
             "training {}: {} epochs of {steps} steps of {} samples{from}\n",
-            network.name(), recipe.epochs, recipe.batch
+            network.name(),
+            recipe.epochs,
+            recipe.batch
         ))
     }
 
@@ -106,11 +121,19 @@ impl Train {
         let start = Instant::now();
         let trainer = training.trainer();
         let label = format!("epoch {}/{}", trainer.progress().epoch + 1, trainer.recipe().epochs);
-        let bar = console::progress_bar(trainer.steps_per_epoch() as u64, label, self.json || trainer.is_finished());
+        let bar = console::progress_bar(
+            trainer.steps_per_epoch() as u64,
+            label,
+            self.json || trainer.is_finished(),
+        );
         let watch = |step: StepReport| {
             bar.set_position(step.step as u64);
             bar.set_message(format!("loss {:.4}", step.loss));
-            if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if interrupted.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         let report = training.epoch(watch);
         bar.finish_and_clear();
@@ -121,7 +144,14 @@ impl Train {
         if self.json {
             return console::print_json(line);
         }
-        let EpochLine { epoch, train_loss, val_loss, top1, top5, seconds } = line;
+        let EpochLine {
+            epoch,
+            train_loss,
+            val_loss,
+            top1,
+            top5,
+            seconds,
+        } = line;
         let mut text = format!("epoch {epoch:>3}/{epochs}  train loss {train_loss:.4}");
         if let Some(loss) = val_loss {
             text += &format!("  test loss {loss:.4}");
@@ -155,9 +185,15 @@ fn interruption(training: &Training, resumed: Option<&Path>, checkpoint: &Path) 
     match (done, resumed) {
         (0, _) => "interrupted in the first epoch; nothing was written".to_owned(),
         (_, Some(resumed)) if !checkpoint.exists() => {
-            format!("interrupted; nothing new was written, continue with `--resume {}`", resumed.display())
+            format!(
+                "interrupted; nothing new was written, continue with `--resume {}`",
+                resumed.display()
+            )
         }
-        _ => format!("interrupted after {done} epochs; continue with `--resume {}`", checkpoint.display()),
+        _ => format!(
+            "interrupted after {done} epochs; continue with `--resume {}`",
+            checkpoint.display()
+        ),
     }
 }
 
@@ -172,7 +208,10 @@ fn check_writable(output: &Path) -> anyhow::Result<()> {
     if output.is_dir() {
         bail!("{}: is a folder, not a file for weights", output.display());
     }
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = output
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     tempfile::tempfile_in(folder).with_context(|| format!("{}: cannot be written", output.display()))?;
     Ok(())
 }

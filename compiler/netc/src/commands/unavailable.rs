@@ -15,7 +15,9 @@ pub(super) struct Explain {
 
 /// Not available in this version: a network from ONNX
 #[derive(Debug, Args)]
-#[command(after_help = "Example of what is available: netc run models/lenet5.net --weights lenet5.safetensors --input x.npy")]
+#[command(
+    after_help = "Example of what is available: netc run models/lenet5.net --weights lenet5.safetensors --input x.npy"
+)]
 pub(super) struct Import {
     /// Ignored
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
@@ -33,5 +35,8 @@ pub(super) struct Export {
 
 /// Why such a command fails.
 pub(super) fn error(command: &str) -> anyhow::Error {
-    anyhow::anyhow!("`netc {command}` is not available in this version ({})", env!("CARGO_PKG_VERSION"))
+    anyhow::anyhow!(
+        "`netc {command}` is not available in this version ({})",
+        env!("CARGO_PKG_VERSION")
+    )
 }

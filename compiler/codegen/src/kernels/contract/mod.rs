@@ -30,10 +30,6 @@ const MACS_PER_TASK: usize = 400_000;
 
 /// Builds the kernel of a contraction.
 pub(crate) fn build(step: &Step, contract: &Contract, machine: &Machine) -> BuiltKernel {
-    assert!(
-        contract.panel.is_multiple_of(machine.lanes),
-        "a panel is whole vectors of the machine it is planned for"
-    );
     let writer = Writer::new(step, contract, machine);
     if step.write.extents.row * step.write.extents.column == 1 {
         writer.over_batch()
@@ -72,6 +68,8 @@ struct Writer<'a> {
     contract: &'a Contract,
     write: &'a View,
     machine: &'a Machine,
+    /// Channels in a vector.
+    lanes: usize,
     /// The source, the destination, then what the epilogue reads.
     moving: Vec<Moving>,
     runs: Runs,
@@ -110,6 +108,7 @@ impl<'a> Writer<'a> {
             contract,
             write: y,
             machine,
+            lanes: machine.panel_lanes(contract.panel),
             moving,
             runs,
             has_bias: contract.bias,
@@ -178,7 +177,7 @@ impl<'a> Writer<'a> {
 
     /// The vectors of a block of `count` panels that starts at panel `first`, as far as there are channels.
     fn vectors(&self, first: usize, count: usize) -> Vec<Vector> {
-        let lanes = self.machine.lanes;
+        let lanes = self.lanes;
         let mut vectors = Vec::new();
         for panel in 0..count {
             for lane in (0..self.contract.panel).step_by(lanes) {
@@ -361,7 +360,7 @@ impl<'a> Writer<'a> {
             positions.iter().map(bytes).collect::<Vec<_>>()
         };
         let tile = Tile {
-            lanes: self.machine.lanes,
+            lanes: self.lanes,
             panel: self.contract.panel,
             vectors,
             row_offsets: (0..self.moving.len()).map(offset).collect(),
@@ -375,7 +374,7 @@ impl<'a> Writer<'a> {
 
     /// Tiles along the batch: the destination has one position.
     fn over_batch(&self) -> BuiltKernel {
-        let levels = blocking::batch_levels(self.contract.panel / self.machine.lanes, self.machine.vector_registers);
+        let levels = blocking::batch_levels(self.contract.panel / self.lanes, self.machine.vector_registers);
         let widest = levels.iter().map(|level| level.panels).max().unwrap_or(1);
         let panel_macs = self.contract.panel * self.depth_total();
         let total = self.contract.groups * self.panels();

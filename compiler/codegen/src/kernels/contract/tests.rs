@@ -70,7 +70,7 @@ impl Case {
     /// The operands, with exactly as much halo as windows reach.
     fn setup(&self, machine: &Machine) -> (Setup, Vec<View>, View) {
         let mut setup = Setup::new(9).on(machine);
-        let panel = machine.panel();
+        let panel = machine.panel(self.width);
         let reach = |out: usize, stride: usize, kernel: usize, dilation: usize| {
             // Rows or columns from the window origin's first to the last touched, less the one before the view.
             (out - 1) * stride + (kernel - 1) * dilation
@@ -181,9 +181,9 @@ impl Case {
         for machine in machines() {
             let (setup, reads, y) = self.setup(&machine);
             let views = reads.clone();
-            let kernel = Kernel::Contract(self.kernel(machine.panel()));
+            let kernel = Kernel::Contract(self.kernel(machine.panel(self.width)));
             setup.check(kernel, reads, y.clone(), self.batch, 0.0, |memory, n, c, h, w| {
-                self.reference(machine.panel(), memory, (&views, &y), (n, c, h, w));
+                self.reference(machine.panel(self.width), memory, (&views, &y), (n, c, h, w));
             });
         }
     }

@@ -73,9 +73,8 @@ impl Tile<'_> {
             .collect()
     }
 
-    /// Some steps of every sum. Within them sums are values; variables change at the end.
+    /// Some steps of every sum.
     fn steps(&self, b: &mut Builder, steps: &Steps, sums: &[Float]) {
-        let mut current = sums.to_vec();
         for (step, source_offset) in steps.offsets.iter().enumerate() {
             let offsets: Vec<usize> = self.row_offsets[0]
                 .iter()
@@ -90,10 +89,7 @@ impl Tile<'_> {
                 )
             };
             let rows = (steps.source, offsets.as_slice());
-            product::step(b, self.lanes, rows, self.vectors.len(), &mut weight, &mut current);
-        }
-        for (sum, value) in sums.iter().zip(current) {
-            b.set_float(*sum, value);
+            product::step(b, self.lanes, rows, self.vectors.len(), &mut weight, sums);
         }
     }
 

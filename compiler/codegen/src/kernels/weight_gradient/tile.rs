@@ -106,7 +106,6 @@ impl Tile<'_> {
     ) {
         let plan = self.plan;
         let stride = self.sides(plan.channel).1;
-        let mut current = sums.to_vec();
         for step in 0..count {
             let offsets: Vec<usize> = self
                 .row_offsets
@@ -124,17 +123,7 @@ impl Tile<'_> {
                     plan.lanes,
                 )
             };
-            product::step(
-                b,
-                plan.lanes,
-                (rows, &offsets),
-                self.vectors.len(),
-                &mut load,
-                &mut current,
-            );
-        }
-        for (sum, value) in sums.iter().zip(current) {
-            b.set_float(*sum, value);
+            product::step(b, plan.lanes, (rows, &offsets), self.vectors.len(), &mut load, sums);
         }
     }
 

@@ -1,0 +1,212 @@
+//! The command line as a user meets it: arguments to exit code, standard output and standard error.
+//!
+//! Every command line runs the real program in a folder with the models and a few files, and its whole answer is a
+//! snapshot in `tests/cli/`. Times and paths of the machine are replaced by `<…>`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository is there")
+}
+
+/// A folder with the models, and what a command may trip over.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let models = folder.path().join("models");
+        std::fs::create_dir_all(models.join("data/digits")).unwrap();
+        for source in std::fs::read_dir(repository().join("models"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
+            if source.is_file() {
+                std::fs::copy(&source, models.join(source.file_name().unwrap())).unwrap();
+            }
+        }
+        for source in std::fs::read_dir(repository().join("models/data/digits"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
+            std::fs::copy(&source, models.join("data/digits").join(source.file_name().unwrap())).unwrap();
+        }
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("tiny.net", TINY);
+        write("ugly.net", "net a{input x:f32[2]\nx|>dense(1)|>output y}");
+        write(
+            "wrong.net",
+            "net a {\n    input x: f32[1, 3, 3]\n    x |> conv(4, 5) |> output y\n}\n",
+        );
+        write(
+            "two.net",
+            "net a {\n    input x: f32[2]\n    x |> dense(1) |> output y\n}\n\nnet b {\n    input x: f32[2]\n    x |> dense(2) |> output y\n}\n",
+        );
+        write("noise.npy", "this is no array");
+        Self(folder)
+    }
+
+    fn run(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_netc"))
+            .args(line.split_whitespace())
+            .current_dir(self.0.path())
+            .env("NO_COLOR", "1")
+            .output()
+            .expect("the program starts")
+    }
+
+    /// The whole answer to a command line, as text.
+    fn answer(&self, line: &str) -> String {
+        let output = self.run(line);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+        let code = output
+            .status
+            .code()
+            .map_or("killed".to_owned(), |code| code.to_string());
+        let folder = self.0.path().to_string_lossy().into_owned();
+        let answer = format!(
+            "$ netc {line}\nexit code {code}\n-- stdout\n{}-- stderr\n{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        answer.replace(&folder, "<folder>")
+    }
+}
+
+const TINY: &str = "\
+net tiny {
+    input x: f32[1, 4, 4]
+    x
+        |> conv(2, 3) |> relu |> flatten |> dense(2) |> output y
+}
+
+train tiny {
+    data   = npy(\"samples\")
+    epochs = 2
+    batch  = 4
+}
+";
+
+fn check(name: &str, lines: &[&str]) {
+    let folder = Folder::new();
+    let answers: Vec<String> = lines.iter().map(|line| folder.answer(line)).collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("cli");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.add_filter(r"\d+(\.\d+)? (ms|us|s)\b", "<time>");
+    settings.add_filter(r#""([a-z]+_)?(ms|us|seconds|gflops)":[0-9.e+-]+"#, "\"$1$2\":<number>");
+    settings.add_filter(r"netc \d+\.\d+\.\d+", "netc <version>");
+    settings.bind(|| insta::assert_snapshot!(name, answers.join("\n")));
+}
+
+#[test]
+fn help_shows_an_example_of_every_command() {
+    let commands = [
+        "check", "fmt", "compile", "run", "train", "eval", "bench", "explain", "import", "export",
+    ];
+    let folder = Folder::new();
+    for command in commands {
+        let output = folder.run(&format!("{command} --help"));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        assert!(
+            text.contains("Example") && text.contains(&format!("netc {command}")),
+            "{command} --help shows no example:\n{text}"
+        );
+    }
+    check("help", &["--help", "bench --help"]);
+}
+
+#[test]
+fn check_shows_the_layers() {
+    check(
+        "check",
+        &[
+            "check models/lenet5.net",
+            "check models/ecg1d.net --json",
+            "check models/ecg1d.net --arg length=3600",
+        ],
+    );
+}
+
+#[test]
+fn mistakes_of_the_user_are_1_and_wrong_usage_is_2() {
+    check(
+        "mistakes",
+        &[
+            "check wrong.net",
+            "check missing.net",
+            "check two.net",
+            "check two.net --net c",
+            "check models/lenet5.net --arg colour=3",
+            "check",
+            "frobnicate",
+            "bench tiny.net --batch 0",
+            "run tiny.net --init 1 --input missing.npy",
+            "run tiny.net --init 1 --input noise.npy",
+            "run tiny.net --input noise.npy",
+            "run tiny.net --weights noise.npy --input noise.npy",
+            "eval models/lenet5.net --weights missing.safetensors --data models/data/digits",
+            "train tiny.net",
+            "train models/lenet5.net --set epochs=-3",
+            "train models/lenet5.net --set epoch=3",
+            "train models/lenet5.net --resume missing.ckpt",
+            "explain models/lenet5.net",
+            "import model.onnx -o out",
+            "export models/lenet5.net --weights w.safetensors -o out.onnx",
+        ],
+    );
+}
+
+#[test]
+fn fmt_writes_only_what_changes() {
+    let folder = Folder::new();
+    assert_eq!(
+        folder.run("fmt --check models/lenet5.net tiny.net").status.code(),
+        Some(0)
+    );
+    assert_eq!(folder.run("fmt --check ugly.net").status.code(), Some(1));
+    assert_eq!(folder.run("fmt ugly.net").status.code(), Some(0));
+    let formatted = std::fs::read_to_string(folder.0.path().join("ugly.net")).unwrap();
+    assert_eq!(
+        formatted,
+        "net a {\n    input x: f32[2]\n    x |> dense(1) |> output y\n}\n"
+    );
+    assert_eq!(folder.run("fmt --check ugly.net").status.code(), Some(0));
+}
+
+#[test]
+fn training_ends_in_weights_that_eval_and_run_take() {
+    let folder = Folder::new();
+    let train = folder.run(
+        "train models/lenet5.net --set epochs=1 --set data.path=\"data/digits\" --cpu portable --json -o w.safetensors",
+    );
+    assert_eq!(
+        train.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&train.stderr)
+    );
+    let lines: Vec<serde_json::Value> = String::from_utf8(train.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("one JSON value a line"))
+        .collect();
+    assert_eq!(lines.len(), 1);
+    for field in ["epoch", "train_loss", "val_loss", "top1", "top5", "seconds"] {
+        assert!(lines[0][field].is_number(), "no `{field}` in {}", lines[0]);
+    }
+    let eval =
+        folder.run("eval models/lenet5.net --weights w.safetensors --data models/data/digits --cpu portable --json");
+    let result: serde_json::Value = serde_json::from_slice(&eval.stdout).expect("JSON");
+    assert_eq!(result["count"], 297);
+    assert_eq!(result["top1"], lines[0]["top1"], "eval measures what training measured");
+    let run = folder.run("run models/lenet5.net --weights w.safetensors --input models/data/digits/seven.png --output y.npy --cpu portable");
+    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(folder.0.path().join("y.npy").exists());
+}
