@@ -149,8 +149,8 @@ impl Planner<'_> {
             Operator::ConvGradInput(rule) => {
                 let window = two_dimensional(&rule.window);
                 let phase = backward_phases(&window).remove(0);
-                let pack =
-                    Weights::of_convolution(&weight_shape, rule.groups).pack_backward(phase.taps.kernel_offsets, machine);
+                let pack = Weights::of_convolution(&weight_shape, rule.groups)
+                    .pack_backward(phase.taps.kernel_offsets, machine);
                 let source = self.contraction_source(inputs[0]);
                 Contraction {
                     source,
