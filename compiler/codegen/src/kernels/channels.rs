@@ -8,7 +8,7 @@ use netc_schedule::View;
 use crate::builder::Builder;
 use crate::ir::{Float, Int};
 
-use super::nest::vectors;
+use super::nest::narrowing_vectors;
 
 /// The channels of one position, or of several positions side by side.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,8 @@ pub(crate) struct Channels {
     lanes: usize,
 }
 
-/// A value that is the same for every channel: in every lane, and in one lane for what remains after whole vectors.
+/// A value that is the same for every channel: in every lane, and in one lane for what remains after whole vectors;
+/// for narrower vectors it is spread where it is needed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
     wide: Float,
@@ -28,11 +29,13 @@ pub(crate) struct Spread {
 
 impl Spread {
     /// The value to be used with registers of this many lanes.
-    pub(crate) fn at(self, b: &Builder, lanes: usize) -> Float {
+    pub(crate) fn at(self, b: &mut Builder, lanes: usize) -> Float {
         if b.lanes(self.wide) == lanes {
             self.wide
-        } else {
+        } else if b.lanes(self.one) == lanes {
             self.one
+        } else {
+            b.splat(self.one, lanes)
         }
     }
 
@@ -70,7 +73,7 @@ impl Channels {
     pub(crate) fn each(self, b: &mut Builder, body: &mut dyn FnMut(&mut Builder, Int, usize)) {
         let all = (Int::Constant(0), Int::from(self.count));
         if self.across {
-            vectors(b, all, self.lanes, body);
+            narrowing_vectors(b, all, self.lanes, body);
         } else {
             b.for_range(all.0, all.1, 1, |b, c| body(b, c, self.lanes));
         }

@@ -3,7 +3,7 @@
 use netc_schedule::{Axes, Step, View};
 
 use super::BuiltKernel;
-use super::nest::{Nest, Split, vectors};
+use super::nest::{Nest, Split, narrowing_vectors, vectors};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
 
@@ -25,7 +25,7 @@ pub(crate) fn copy(step: &Step, lanes: usize) -> BuiltKernel {
         ];
         nest.walk(b, &bases, range, &mut |b, bases, run| {
             let bases = [bases[0], bases[1]];
-            vectors(b, run, lanes, &mut |b, index, lanes| {
+            narrowing_vectors(b, run, lanes, &mut |b, index, lanes| {
                 let from = b.step(bases[0], index, inner[0]);
                 let value = b.load(from, 0, lanes);
                 let to = b.step(bases[1], index, inner[1]);

@@ -3,7 +3,7 @@
 use netc_schedule::{Step, View};
 
 use super::BuiltKernel;
-use super::nest::{Split, vectors};
+use super::nest::{Split, narrowing_vectors};
 use super::pool::larger_or_nan;
 use super::positions::{Positions, passes};
 use crate::builder::Builder;
@@ -79,7 +79,7 @@ fn each_channel<const N: usize>(
     let bases: [Int; N] = std::array::from_fn(|index| b.argument(index));
     split.each(&mut b, &mut |b, sample, range| {
         let bases: [Int; N] = std::array::from_fn(|index| b.step(bases[index], sample, views[index].sample_stride));
-        vectors(b, range, lanes, &mut |b, c, lanes| {
+        narrowing_vectors(b, range, lanes, &mut |b, c, lanes| {
             let places = std::array::from_fn(|index| b.step(bases[index], c, views[index].strides.channel));
             body(b, places, lanes);
         });

@@ -40,32 +40,47 @@ pub(crate) struct BuiltKernel {
 /// Builds the kernel of one step.
 pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
     let lanes = machine.lanes;
+    let across = lanes_across(step, machine);
     match &step.kernel {
         Kernel::Contract(contract) => contract::build(step, contract, machine),
         Kernel::WeightGradient(gradient) => weight_gradient::build(step, gradient, machine),
-        Kernel::PackWeights(pack) => pack::build(step, pack, lanes),
+        Kernel::PackWeights(pack) => pack::build(step, pack, machine.panel_lanes(pack.panel)),
         Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),
         Kernel::ClipFactor { limit } => clip_factor::build(step, *limit),
         Kernel::Pointwise(pointwise) => pointwise::build(step, pointwise, lanes),
         Kernel::Copy => copy::copy(step, lanes),
         Kernel::Fill(value) => copy::fill(step, *value, lanes),
         Kernel::ZeroHalo { before, after } => copy::zero_halo(step, *before, *after, lanes),
-        Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, lanes),
-        Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, lanes),
-        Kernel::GlobalMaximum => global_maximum::forward(step, lanes),
-        Kernel::GlobalMaximumGradient => global_maximum::backward(step, lanes),
-        Kernel::Softmax { logarithm } => softmax::forward(step, *logarithm, lanes),
-        Kernel::SoftmaxGradient { logarithm } => softmax::backward(step, *logarithm, lanes),
+        Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, across),
+        Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, across),
+        Kernel::GlobalMaximum => global_maximum::forward(step, across),
+        Kernel::GlobalMaximumGradient => global_maximum::backward(step, across),
+        Kernel::Softmax { logarithm } => softmax::forward(step, *logarithm, across),
+        Kernel::SoftmaxGradient { logarithm } => softmax::backward(step, *logarithm, across),
         &Kernel::LocalResponseNorm { size, alpha, beta, k } => {
-            local_response_norm::forward(step, local_response_norm::Norm { size, alpha, beta, k }, lanes)
+            local_response_norm::forward(step, local_response_norm::Norm { size, alpha, beta, k }, across)
         }
         &Kernel::LocalResponseNormGradient { size, alpha, beta, k } => {
-            local_response_norm::backward(step, local_response_norm::Norm { size, alpha, beta, k }, lanes)
+            local_response_norm::backward(step, local_response_norm::Norm { size, alpha, beta, k }, across)
         }
-        Kernel::CrossEntropy { label_smoothing } => cross_entropy::forward(step, *label_smoothing, lanes),
-        Kernel::CrossEntropyGradient { label_smoothing } => cross_entropy::backward(step, *label_smoothing, lanes),
-        Kernel::Upsample { linear } => upsample::forward(step, *linear, lanes),
-        Kernel::UpsampleGradient { linear } => upsample::backward(step, *linear, lanes),
+        Kernel::CrossEntropy { label_smoothing } => cross_entropy::forward(step, *label_smoothing, across),
+        Kernel::CrossEntropyGradient { label_smoothing } => cross_entropy::backward(step, *label_smoothing, across),
+        Kernel::Upsample { linear } => upsample::forward(step, *linear, across),
+        Kernel::UpsampleGradient { linear } => upsample::backward(step, *linear, across),
         Kernel::Reshape => reshape::reshape(step, lanes),
     }
+}
+
+/// Lanes for a kernel whose vectors run along channels if those lie side by side: the most that leave few channels over.
+fn lanes_across(step: &Step, machine: &Machine) -> usize {
+    let views = || step.reads.iter().chain([&step.write]);
+    let channels = views().map(|view| view.extents.channel).max().unwrap_or(1);
+    let side_by_side = views().all(|view| view.extents.channel == 1 || view.strides.channel == 1);
+    if channels == 1 || !side_by_side {
+        return machine.lanes;
+    }
+    machine
+        .widths()
+        .min_by_key(|lanes| channels / lanes + channels % lanes)
+        .unwrap_or(machine.lanes)
 }

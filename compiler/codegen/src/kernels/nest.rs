@@ -234,6 +234,27 @@ pub(crate) fn vectors(
     }
 }
 
+/// As [`vectors`]; but what remains goes in narrower vectors before it goes one by one.
+pub(crate) fn narrowing_vectors(
+    b: &mut Builder,
+    (first, last): (Int, Int),
+    lanes: usize,
+    body: &mut dyn FnMut(&mut Builder, Int, usize),
+) {
+    /// No register is narrower but those of one lane.
+    const NARROWEST: usize = 4;
+    if lanes <= NARROWEST {
+        return vectors(b, (first, last), lanes, body);
+    }
+    let count = b.subtract(last, first);
+    let rest = b.remainder(count, lanes);
+    let whole = b.subtract(last, rest);
+    b.for_range(first, whole, lanes, |b, index| body(b, index, lanes));
+    if rest != Int::Constant(0) {
+        narrowing_vectors(b, (whole, last), lanes / 2, body);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ const ELEMENTS_PER_TASK: usize = 16 * 1024;
 /// Builds the kernel: a task takes some panels.
 pub(crate) fn build(step: &Step, pack: &PackWeights, lanes: usize) -> BuiltKernel {
     debug_assert_eq!(step.reads.len(), 1, "packing reads the weights");
-    let lanes = if pack.panel.is_multiple_of(lanes) { lanes } else { 1 };
+    assert!(pack.panel.is_multiple_of(lanes), "a panel is whole vectors");
     let panels = pack.width.div_ceil(pack.panel);
     let total = pack.groups * panels;
     let panel_elements = pack.tap_offsets.len() * pack.depth * pack.panel;

@@ -1,5 +1,7 @@
 //! One step of a tile of sums: every row's factor times every vector.
 
+use netc_schedule::Machine;
+
 use crate::builder::Builder;
 use crate::ir::{Float, Int};
 
@@ -57,6 +59,15 @@ pub(crate) fn step_cycles(rows: usize, vectors: usize) -> f64 {
     const LATENCY: f64 = 4.0;
     let (products, loads) = ((rows * vectors) as f64, (rows + vectors) as f64);
     (products / 2.0).max(loads / 2.0).max(LATENCY) + 0.25
+}
+
+/// Vector registers for a tile. Our own lowering of wide vectors keeps two to itself, but needs no copy of a factor.
+pub(crate) const fn registers(machine: &Machine) -> usize {
+    if machine.lanes > Machine::portable().lanes {
+        machine.vector_registers - 1
+    } else {
+        machine.vector_registers
+    }
 }
 
 /// Whether a tile fits registers: the sums, one of each vector, a factor and its copy.

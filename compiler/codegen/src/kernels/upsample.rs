@@ -6,7 +6,7 @@
 use netc_schedule::{Step, View};
 
 use super::BuiltKernel;
-use super::nest::vectors;
+use super::nest::narrowing_vectors;
 use super::positions::passes;
 use crate::builder::Builder;
 use crate::ir::{Float, Int};
@@ -135,7 +135,7 @@ impl<'a> Planes<'a> {
         b.for_range(0usize, self.small.extents.column, 1, |b, column| {
             let from = Self::at(b, from, self.small, (row, column));
             let to = b.step(to, column, self.factor[1] * self.large.strides.column);
-            vectors(b, channels, self.lanes, &mut |b, c, lanes| {
+            narrowing_vectors(b, channels, self.lanes, &mut |b, c, lanes| {
                 let from = b.step(from, c, 1);
                 let to = b.step(to, c, 1);
                 let value = b.load(from, 0, lanes);
@@ -153,7 +153,7 @@ impl<'a> Planes<'a> {
         self.each_column(b, &mut |b, j, columns| {
             let to = b.step(to, j, self.large.strides.column);
             let corners = self.corners(b, from, rows, columns);
-            vectors(b, channels, self.lanes, &mut |b, c, lanes| {
+            narrowing_vectors(b, channels, self.lanes, &mut |b, c, lanes| {
                 let values = corners.map(|corner| {
                     let from = b.step(corner, c, 1);
                     b.load(from, 0, lanes)
@@ -232,7 +232,7 @@ impl<'a> Planes<'a> {
                 let to = Self::at(b, to, self.small, (row, column));
                 let corner = (b.multiply(row, down), b.multiply(column, right));
                 let from = Self::at(b, from, self.large, corner);
-                vectors(b, channels, self.lanes, &mut |b, c, lanes| {
+                narrowing_vectors(b, channels, self.lanes, &mut |b, c, lanes| {
                     let zero = b.constant(0.0, lanes);
                     let sum = b.float_variable(zero);
                     let from = b.step(from, c, 1);
@@ -257,7 +257,7 @@ impl<'a> Planes<'a> {
         b.for_range(0usize, small.row, 1, |b, row| {
             b.for_range(0usize, small.column, 1, |b, column| {
                 let to = Self::at(b, to, self.small, (row, column));
-                vectors(b, channels, self.lanes, &mut |b, c, lanes| {
+                narrowing_vectors(b, channels, self.lanes, &mut |b, c, lanes| {
                     let to = b.step(to, c, 1);
                     let zero = b.constant(0.0, lanes);
                     b.store(zero, to, 0);
@@ -270,7 +270,7 @@ impl<'a> Planes<'a> {
             self.each_column(b, &mut |b, j, columns| {
                 let from = Self::at(b, from, self.large, (i, j));
                 let corners = self.corners(b, to, rows, columns);
-                vectors(b, channels, self.lanes, &mut |b, c, lanes| {
+                narrowing_vectors(b, channels, self.lanes, &mut |b, c, lanes| {
                     let from = b.step(from, c, 1);
                     let value = b.load(from, 0, lanes);
                     let (top, bottom) = share(b, value, rows.weight);

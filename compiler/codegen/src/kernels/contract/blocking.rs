@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::builder::Builder;
 use crate::ir::Int;
-use crate::kernels::product::{fits, step_cycles};
+use crate::kernels::product::{fits, registers, step_cycles};
 
 /// A tile over positions: `rows x columns` of them, times `panels` panels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) struct Blocking {
 impl Blocking {
     /// The sizes that a simple count of cycles likes best.
     pub(super) fn choose(writer: &Writer<'_>, (height, width): (usize, usize)) -> Self {
-        let registers = writer.machine.vector_registers;
+        let registers = registers(writer.machine);
         let mut best: Option<(f64, Self)> = None;
         for panels in [1, 2, 4]
             .into_iter()

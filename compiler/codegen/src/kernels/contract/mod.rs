@@ -21,6 +21,7 @@ use self::blocking::Blocking;
 pub(crate) use self::blocking::Cut;
 use self::tile::{Tile, Vector};
 use super::BuiltKernel;
+use super::product;
 use super::taps::Runs;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Comparison, Int};
@@ -374,7 +375,7 @@ impl<'a> Writer<'a> {
 
     /// Tiles along the batch: the destination has one position.
     fn over_batch(&self) -> BuiltKernel {
-        let levels = blocking::batch_levels(self.contract.panel / self.lanes, self.machine.vector_registers);
+        let levels = blocking::batch_levels(self.contract.panel / self.lanes, product::registers(self.machine));
         let widest = levels.iter().map(|level| level.panels).max().unwrap_or(1);
         let panel_macs = self.contract.panel * self.depth_total();
         let total = self.contract.groups * self.panels();

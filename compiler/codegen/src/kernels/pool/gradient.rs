@@ -10,7 +10,7 @@ use super::{largest, mean};
 use crate::builder::Builder;
 use crate::ir::{Comparison, Float, Int};
 use crate::kernels::BuiltKernel;
-use crate::kernels::nest::vectors;
+use crate::kernels::nest::narrowing_vectors;
 use crate::kernels::positions::passes;
 use crate::kernels::window::{Taps, Windows};
 
@@ -102,7 +102,7 @@ impl Backward<'_> {
                 let dy = b.step(bases.dy, i, self.dy.strides.row);
                 let dy = b.step(dy, j, self.dy.strides.column);
                 self.windows.at(b, (i, j), &mut |b, taps| {
-                    vectors(b, channels, lanes, &mut |b, c, lanes| {
+                    narrowing_vectors(b, channels, lanes, &mut |b, c, lanes| {
                         let x = b.step(x, c, 1);
                         let dx = b.step(dx, c, 1);
                         let dy = b.step(dy, c, 1);
@@ -120,7 +120,7 @@ impl Backward<'_> {
             let base = b.step(base, row, self.dx.strides.row);
             b.for_range(0usize, self.dx.extents.column, 1, |b, column| {
                 let base = b.step(base, column, self.dx.strides.column);
-                vectors(b, channels, self.lanes, &mut |b, c, lanes| {
+                narrowing_vectors(b, channels, self.lanes, &mut |b, c, lanes| {
                     let to = b.step(base, c, 1);
                     let zero = b.constant(0.0, lanes);
                     b.store(zero, to, 0);

@@ -143,10 +143,23 @@ const fn bytes(elements: usize) -> i64 {
     (elements * ELEMENT_BYTES) as i64
 }
 
+/// The widest vectors that some side's channels fill, so that the last one can overlap the one before.
+fn lanes(gradient: &WeightGradient, machine: &Machine) -> usize {
+    let channels = gradient.width.max(if gradient.width < machine.lanes {
+        gradient.depth
+    } else {
+        0
+    });
+    machine
+        .widths()
+        .find(|lanes| *lanes <= channels)
+        .unwrap_or_else(|| machine.widths().last().unwrap_or(machine.lanes))
+}
+
 impl Plan {
     fn new(step: &Step, gradient: &WeightGradient, machine: &Machine) -> Self {
         let (x, dy) = (&step.reads[0], &step.reads[1]);
-        let lanes = machine.lanes;
+        let lanes = lanes(gradient, machine);
         let (height, width) = (dy.extents.row, dy.extents.column);
         let stride = gradient.stride;
         let position = |x: usize, dy: usize| Distances {
@@ -182,7 +195,7 @@ impl Plan {
             .and_then(|loops| loops.last().map(|last| last.0))
             .unwrap_or(1);
         let taps = (gradient.taps.len(), inner_taps);
-        let (block, tile_rows) = tile_sizes(channels.div_ceil(lanes), other.0, taps, turned, machine);
+        let (block, tile_rows) = tile_sizes(channels.div_ceil(lanes), other.0, taps, turned, (machine, lanes));
 
         let bytes_of_row = (x.extents.channel * stride.row * x.strides.row.max(1) / x.strides.column.max(1)
             + dy.extents.channel * width)

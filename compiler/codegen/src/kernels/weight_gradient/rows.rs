@@ -107,9 +107,9 @@ pub(super) fn tile_sizes(
     other: usize,
     (taps, inner_taps): (usize, usize),
     turned: bool,
-    machine: &Machine,
+    (machine, lanes): (&Machine, usize),
 ) -> (usize, usize) {
-    let registers = machine.vector_registers;
+    let registers = product::registers(machine);
     let rows_in_all = if turned { other } else { other * taps };
     let most_rows = if turned { other } else { other * inner_taps };
     let mut best = (f64::INFINITY, (1, 1));
@@ -121,7 +121,7 @@ pub(super) fn tile_sizes(
             }
             let side = if rows > other { other * inner_taps } else { other };
             // Both operands come from the second cache: about a cycle for each of their lines, beside the sums.
-            let lines = (1 + (4 * block * machine.lanes).div_ceil(64)) as f64;
+            let lines = (1 + (4 * block * lanes).div_ceil(64)) as f64;
             let cycles = |rows: usize| product::step_cycles(rows, block) + lines;
             let tiles = (side / rows) as f64 * cycles(rows)
                 + if side.is_multiple_of(rows) {
