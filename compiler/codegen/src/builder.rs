@@ -351,6 +351,16 @@ impl Builder {
         });
     }
 
+    /// Stores the first `count` lanes, at least one and not all.
+    pub(crate) fn store_first(&mut self, value: Float, count: usize, base: Int, offset: usize) {
+        let address = self.address(base, offset);
+        self.push(Statement::StoreFirst {
+            value: value.0,
+            address,
+            count,
+        });
+    }
+
     // --- floats ---
 
     /// The same number in every lane.

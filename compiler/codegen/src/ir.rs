@@ -202,6 +202,12 @@ pub(crate) enum Statement {
     Broadcast { result: Register, address: Address },
     /// Writes all lanes to neighboring elements.
     Store { value: Register, address: Address },
+    /// Writes the first `count` lanes of a float to neighboring elements, and touches no others.
+    StoreFirst {
+        value: Register,
+        address: Address,
+        count: usize,
+    },
     /// The same bits in every lane of a float or word.
     Constant { result: Register, bits: u32 },
     /// One operand.

@@ -10,6 +10,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 
+use crate::builder::ELEMENT_BYTES;
 use crate::ir::{
     Address, Binary, Class, Comparison, Int, IntOperation, Kernel, Parameter, Register, Shift, Statement, Type, Unary,
 };
@@ -115,6 +116,7 @@ fn count_uses(statements: &[Statement], uses: &mut [u32]) {
 fn each_operand(statement: &Statement, use_of: &mut dyn FnMut(Register)) {
     match statement {
         Statement::Store { value, .. }
+        | Statement::StoreFirst { value, .. }
         | Statement::Unary { value, .. }
         | Statement::Shift { value, .. }
         | Statement::Extract { value, .. }
@@ -159,7 +161,9 @@ fn is_read_twice(register: Register, following: &[Statement], uses: &[u32]) -> b
     for statement in following {
         match statement {
             Statement::MultiplyAdd { left, .. } if *left == register => found += 1,
-            Statement::Store { .. } | Statement::Loop { .. } | Statement::If { .. } => return false,
+            Statement::Store { .. } | Statement::StoreFirst { .. } | Statement::Loop { .. } | Statement::If { .. } => {
+                return false;
+            }
             _ => {}
         }
         if found == 2 {
@@ -251,6 +255,17 @@ impl Lowering<'_> {
             Statement::Store { value, address } => {
                 let (value, base) = (self.get(*value), self.get(address.base));
                 self.builder.ins().store(memory_flags(), value, base, address.offset);
+            }
+            Statement::StoreFirst { value, address, count } => {
+                let (value, base) = (self.get(*value), self.get(address.base));
+                for lane in 0..*count {
+                    let index = u8::try_from(lane).expect("few lanes");
+                    let one = self.builder.ins().extractlane(value, index);
+                    let distance = i32::try_from(lane * ELEMENT_BYTES).expect("few lanes");
+                    self.builder
+                        .ins()
+                        .store(memory_flags(), one, base, address.offset + distance);
+                }
             }
             Statement::Argument { result, .. }
             | Statement::Parameter { result, .. }
@@ -369,6 +384,7 @@ impl Lowering<'_> {
                 self.builder.ins().sextend(types::I64, value)
             }
             Statement::Store { .. }
+            | Statement::StoreFirst { .. }
             | Statement::Assign { .. }
             | Statement::AssignInt { .. }
             | Statement::Loop { .. }

@@ -109,6 +109,14 @@ impl Printer<'_> {
             Statement::Store { value, address } => {
                 writeln!(f, "store {}, {}", self.address(*address), self.name(*value))
             }
+            Statement::StoreFirst { value, address, count } => {
+                writeln!(
+                    f,
+                    "store {}, first {count} of {}",
+                    self.address(*address),
+                    self.name(*value)
+                )
+            }
             Statement::Constant { result, bits } => match self.kernel.type_of(*result).class {
                 Class::Float => writeln!(f, "{} = constant {:?}", self.target(*result), f32::from_bits(*bits)),
                 _ => writeln!(f, "{} = constant {bits:#x}", self.target(*result)),

@@ -90,6 +90,12 @@ impl Verifier<'_> {
                 self.used(*value);
                 self.assert_number(*value);
             }
+            Statement::StoreFirst { value, address, count } => {
+                assert_eq!(self.used(address.base).class, Class::Int);
+                let ty = self.used(*value);
+                assert_eq!(ty.class, Class::Float);
+                assert!((1..ty.lanes).contains(count), "some lanes, not all");
+            }
             Statement::Constant { result, .. } => {
                 self.assert_number(*result);
                 self.define(*result);

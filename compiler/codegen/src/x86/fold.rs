@@ -120,7 +120,7 @@ impl Finder<'_> {
             if let Some(takes) = takes {
                 return takes.then_some(distance);
             }
-            let changes_memory = matches!(statement, Statement::Store { .. });
+            let changes_memory = matches!(statement, Statement::Store { .. } | Statement::StoreFirst { .. });
             let changes_base =
                 matches!(*statement, Statement::AssignInt { target, .. } if folded.base() == Some(target));
             let is_constant = matches!(folded, Folded::Constant(_));
@@ -172,6 +172,7 @@ pub(super) fn result(statement: &Statement) -> Option<Register> {
         | Statement::IntToWord { result, .. }
         | Statement::WordToInt { result, .. } => Some(result),
         Statement::Store { .. }
+        | Statement::StoreFirst { .. }
         | Statement::Assign { .. }
         | Statement::AssignInt { .. }
         | Statement::Loop { .. }
@@ -191,7 +192,9 @@ pub(super) fn reads(statement: &Statement) -> Vec<Register> {
             [left, right].into_iter().filter_map(int).collect()
         }
         Statement::Load { address, .. } | Statement::Broadcast { address, .. } => vec![address.base],
-        Statement::Store { value, address } => vec![*value, address.base],
+        Statement::Store { value, address } | Statement::StoreFirst { value, address, .. } => {
+            vec![*value, address.base]
+        }
         Statement::Unary { value, .. }
         | Statement::Shift { value, .. }
         | Statement::Extract { value, .. }

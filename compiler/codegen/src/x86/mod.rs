@@ -12,6 +12,7 @@ mod fold;
 mod frame;
 mod level;
 mod live;
+mod partial;
 mod vector;
 
 pub use level::Level;

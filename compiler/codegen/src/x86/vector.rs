@@ -17,7 +17,7 @@ enum Operand {
 }
 
 /// The mask registers that emission works with.
-const SCRATCH_MASK: u8 = 7;
+pub(super) const SCRATCH_MASK: u8 = 7;
 const SECOND_SCRATCH_MASK: u8 = 6;
 
 /// Predicates of floating-point comparisons, quiet on NaN.
@@ -50,6 +50,7 @@ impl Emitter<'_> {
                     self.named(value, width),
                 ));
             }
+            Statement::StoreFirst { value, address, count } => self.store_first(value, address, count),
             Statement::Constant { result, bits } => self.constant(result, bits),
             Statement::Unary {
                 result,
@@ -312,7 +313,12 @@ impl Emitter<'_> {
     }
 
     /// An instruction under a mask register.
-    fn masked(&mut self, instruction: Result<Instruction, iced_x86::IcedError>, mask: Machine, zeroing: bool) {
+    pub(super) fn masked(
+        &mut self,
+        instruction: Result<Instruction, iced_x86::IcedError>,
+        mask: Machine,
+        zeroing: bool,
+    ) {
         let instruction = instruction.map(|mut instruction| {
             instruction.set_op_mask(mask);
             instruction.set_zeroing_masking(zeroing);
@@ -378,7 +384,7 @@ impl Emitter<'_> {
     }
 
     /// Permutes four lanes.
-    const fn permute_code(&self) -> Code {
+    pub(super) const fn permute_code(&self) -> Code {
         match self.level {
             Level::Avx512 => Code::EVEX_Vpermilps_xmm_k1z_xmmm128b32_imm8,
             Level::Avx2 => Code::VEX_Vpermilps_xmm_xmmm128_imm8,
@@ -386,7 +392,7 @@ impl Emitter<'_> {
     }
 
     /// Takes four of a vector's lanes, by their number.
-    fn quarter_code(&self, width: Width) -> Code {
+    pub(super) fn quarter_code(&self, width: Width) -> Code {
         match (self.level, width) {
             (Level::Avx512, Width::Sixteen) => Code::EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8,
             (Level::Avx512, _) => Code::EVEX_Vextractf32x4_xmmm128_k1z_ymm_imm8,
@@ -652,7 +658,7 @@ impl Emitter<'_> {
     }
 }
 
-fn mask_register(number: u8) -> Machine {
+pub(super) fn mask_register(number: u8) -> Machine {
     Machine::K0 + u32::from(number)
 }
 

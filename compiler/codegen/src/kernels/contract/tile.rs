@@ -145,6 +145,9 @@ pub(crate) fn store_lanes(b: &mut Builder, value: Float, base: Int, offset: usiz
     if stride == ELEMENT_BYTES && valid == b.lanes(value) {
         return b.store(value, base, offset);
     }
+    if stride == ELEMENT_BYTES && valid > 1 && b.lanes(value) > 4 {
+        return b.store_first(value, valid, base, offset);
+    }
     for lane in 0..valid {
         let one = b.extract(value, lane);
         b.store(one, base, offset + lane * stride);

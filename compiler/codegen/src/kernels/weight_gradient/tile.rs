@@ -3,7 +3,7 @@
 use super::{Bases, Chunk, Distances, Plan, Vector};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Comparison, Float, Int};
-use crate::kernels::contract::load_lanes;
+use crate::kernels::contract::{load_lanes, store_lanes};
 use crate::kernels::product;
 
 /// Positions of a row that are written out one by one.
@@ -161,8 +161,8 @@ impl Tile<'_> {
     fn finish(&self, b: &mut Builder, sums: &[Float], result: Int) {
         let stride = self.plan.channel.dw as usize;
         for (sum, (vector, offset)) in sums.iter().zip(self.places()) {
-            if stride == ELEMENT_BYTES && vector.first == 0 && vector.loaded == self.plan.lanes {
-                b.store(*sum, result, offset);
+            if stride == ELEMENT_BYTES && vector.first == 0 {
+                store_lanes(b, *sum, result, offset, stride, vector.loaded);
                 continue;
             }
             for lane in vector.first..vector.loaded {
