@@ -229,6 +229,12 @@ pub enum DataError {
         /// Why.
         error: std::io::Error,
     },
+    /// There is no such folder.
+    #[error("{folder}: there is no such folder, and the data set should be in it (give another folder with `--data`, or write it into the recipe)", folder = folder.display())]
+    NoFolder {
+        /// Where the data set was looked for.
+        folder: PathBuf,
+    },
     /// The folder has no file of any name that was looked for.
     #[error("{folder}: found no {what}: looked for {}, found {}", wanted.join(", "), list(found), folder = folder.display())]
     NotFound {

@@ -123,9 +123,14 @@ fn file_names(folder: &Path) -> Result<Vec<String>, DataError> {
         names.sort();
         Ok(names)
     };
-    names().map_err(|error| DataError::Io {
-        path: folder.to_path_buf(),
-        error,
+    names().map_err(|error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => DataError::NoFolder {
+            folder: folder.to_path_buf(),
+        },
+        _ => DataError::Io {
+            path: folder.to_path_buf(),
+            error,
+        },
     })
 }
 
@@ -173,7 +178,7 @@ mod tests {
         let missing = folder.path().join("no");
         assert!(matches!(
             read_idx_pair(&missing, Split::Train),
-            Err(DataError::Io { .. })
+            Err(DataError::NoFolder { .. })
         ));
         std::fs::write(folder.path().join("notes.txt"), "").unwrap();
         let message = read_idx_pair(folder.path(), Split::Test).unwrap_err().to_string();
