@@ -65,3 +65,43 @@ impl Emitter<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::builder::{Builder, ELEMENT_BYTES};
+    use crate::compile::level_of;
+    use crate::jit::{Assembler, Code, host_module};
+    use crate::testing::machines;
+
+    /// Every count of lanes of every width, by every lowering, between numbers that must stay.
+    #[test]
+    fn first_lanes_and_no_others_are_stored() {
+        for machine in machines() {
+            let wide = machine
+                .widths()
+                .flat_map(|lanes| (1..lanes).map(move |count| (lanes, count)));
+            for (lanes, count) in wide {
+                let mut b = Builder::new();
+                let (from, to) = (b.argument(0), b.argument(1));
+                let value = b.load(from, 0, lanes);
+                b.store_first(value, count, to, ELEMENT_BYTES);
+                let level = level_of(&machine).expect("this processor has such vectors");
+                let mut assembler = Assembler::new(host_module().expect("a known processor"), level);
+                let id = assembler.define("store_first", b.finish()).expect("it compiles");
+                let code = Code::finish(assembler).expect("it can be made executable");
+                let mut from: Vec<f32> = (1u8..17).map(f32::from).collect();
+                let mut to = vec![-1.0f32; 18];
+                let arguments = [from.as_mut_ptr().cast::<u8>(), to.as_mut_ptr().cast::<u8>()];
+                // SAFETY: the kernel reads at most sixteen floats of the first and writes at most sixteen of the second.
+                unsafe { code.function(id)(arguments.as_ptr(), 1, 0, 1) };
+                let mut expected = vec![-1.0f32; 18];
+                expected[1..=count].copy_from_slice(&from[..count]);
+                assert_eq!(
+                    to, expected,
+                    "{count} of {lanes} lanes on a machine of {}",
+                    machine.lanes
+                );
+            }
+        }
+    }
+}
