@@ -4,6 +4,8 @@
 //!
 //! Without a weight file the weights are random; the same seed always gives the same ones.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that shows something")]
+
 use netc::{Error, Network, Options};
 
 fn main() -> Result<(), Error> {

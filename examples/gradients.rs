@@ -5,6 +5,8 @@
 //! The network is in the form in which it is used: no dropout, running statistics. Every mistake of the arguments is an
 //! error that names them.
 
+#![allow(clippy::print_stdout, reason = "a program that shows something")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

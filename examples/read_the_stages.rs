@@ -4,6 +4,8 @@
 //!
 //! The same text is what `netc compile --emit` prints and what the snapshots in `tests/` hold.
 
+#![allow(clippy::print_stdout, reason = "a program that shows something")]
+
 use netc::{Error, Network, Options, Stage};
 
 const NETWORK: &str = "

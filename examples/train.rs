@@ -5,6 +5,8 @@
 //! The task: is a signal's bump in its left or in its right half? The training step (forward, backward, update) is
 //! compiled like any other network. Results are the same for any number of threads.
 
+#![allow(clippy::print_stdout, reason = "a program that shows something")]
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;

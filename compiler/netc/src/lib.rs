@@ -23,7 +23,7 @@
 //! | compile it | [`Network::compile`], [`Compiled`] |
 //! | run it | [`Compiled::with_weights`], [`Model::run`], [`Model::run_tensors`] |
 //! | train it | [`Network::train`], [`Training`] |
-//! | see every stage of a compilation as text | [`Network::stages`], [`Stage`] |
+//! | see every stage of a compilation as text | [`Network::emit`], [`Stage`] |
 //!
 //! Every mistake is an [`Error`], which renders as text with the source line it is about ([`Error::render`]).
 //! Results do not depend on the number of threads, nor on time.

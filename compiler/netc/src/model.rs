@@ -161,7 +161,7 @@ impl Model {
             return Err(several(program.outputs.len(), "outputs"));
         };
         let sample = input.shape.element_count();
-        if samples.len() % sample != 0 {
+        if !samples.len().is_multiple_of(sample) {
             return Err(Error::PartOfSample {
                 found: samples.len(),
                 sample,

@@ -135,14 +135,14 @@ enum CpuName {
 }
 
 impl Processor {
-    fn options(&self, threads: usize) -> Result<Options, netc::Error> {
+    fn options(&self, threads: usize) -> anyhow::Result<Options> {
         let cpu = match self.cpu {
             None => Cpu::detect(),
             Some(CpuName::Portable) => Cpu::Portable,
             Some(CpuName::Avx2) => Cpu::Avx2,
             Some(CpuName::Avx512) => Cpu::Avx512,
         };
-        Options::default().with_threads(threads).with_cpu(cpu)
+        Ok(Options::default().with_threads(threads).with_cpu(cpu)?)
     }
 }
 
