@@ -4,7 +4,11 @@
 //!
 //! Without a weight file the weights are random; the same seed always gives the same ones.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that shows something")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that shows something"
+)]
 
 use netc::{Error, Network, Options};
 
