@@ -25,6 +25,7 @@ mod kernels;
 mod lower_cranelift;
 mod math;
 mod print;
+mod uses;
 mod verify;
 mod x86;
 

@@ -14,6 +14,7 @@ use crate::builder::ELEMENT_BYTES;
 use crate::ir::{
     Address, Binary, Class, Comparison, Int, IntOperation, Kernel, Parameter, Register, Shift, Statement, Type, Unary,
 };
+use crate::uses::count_uses;
 
 /// Lanes of the vectors that Cranelift has.
 pub(crate) const LANES: usize = 4;
@@ -95,58 +96,6 @@ const fn float_condition(comparison: Comparison) -> FloatCC {
 /// Memory operands are neither aligned nor able to fault: views lie inside their buffers.
 fn memory_flags() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
-}
-
-/// For each register: how often statements use it.
-fn count_uses(statements: &[Statement], uses: &mut [u32]) {
-    for statement in statements {
-        each_operand(statement, &mut |register| uses[register.0 as usize] += 1);
-        match statement {
-            Statement::Loop { body, .. } => count_uses(body, uses),
-            Statement::If { then, otherwise, .. } => {
-                count_uses(then, uses);
-                count_uses(otherwise, uses);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// The vector registers that a statement itself reads, one at a time.
-fn each_operand(statement: &Statement, use_of: &mut dyn FnMut(Register)) {
-    match statement {
-        Statement::Store { value, .. }
-        | Statement::StoreFirst { value, .. }
-        | Statement::Unary { value, .. }
-        | Statement::Shift { value, .. }
-        | Statement::Extract { value, .. }
-        | Statement::WordToInt { value, .. }
-        | Statement::Assign { value, .. } => use_of(*value),
-        Statement::Binary { left, right, .. } | Statement::Compare { left, right, .. } => {
-            [*left, *right].into_iter().for_each(use_of);
-        }
-        Statement::MultiplyAdd {
-            left, right, addend, ..
-        } => {
-            [*left, *right, *addend].into_iter().for_each(use_of);
-        }
-        Statement::Select { mask, yes, no, .. } => {
-            [*mask, *yes, *no].into_iter().for_each(use_of);
-        }
-        Statement::Insert { vector, value, .. } => {
-            [*vector, *value].into_iter().for_each(use_of);
-        }
-        Statement::Argument { .. }
-        | Statement::Parameter { .. }
-        | Statement::Integer { .. }
-        | Statement::Load { .. }
-        | Statement::Broadcast { .. }
-        | Statement::Constant { .. }
-        | Statement::IntToWord { .. }
-        | Statement::AssignInt { .. }
-        | Statement::Loop { .. }
-        | Statement::If { .. } => {}
-    }
 }
 
 /// Whether all of a broadcast's uses are the first factors of two multiply-adds before memory or control can change.

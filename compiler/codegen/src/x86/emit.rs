@@ -155,7 +155,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn statement(&mut self, statement: &Statement) {
-        if super::fold::result(statement).is_some_and(|result| self.folding.operands.contains_key(&result)) {
+        if crate::uses::result(statement).is_some_and(|result| self.folding.operands.contains_key(&result)) {
             return;
         }
         match *statement {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::level::Level;
 use crate::ir::{Address, Binary, Class, Int, Kernel, Register, Statement};
+use crate::uses::{count_uses, result};
 
 /// A memory operand in place of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,80 +150,5 @@ impl Finder<'_> {
             _ => return,
         };
         folding.targets.insert(result, target);
-    }
-}
-
-/// The register that a statement defines, if any.
-pub(super) fn result(statement: &Statement) -> Option<Register> {
-    match *statement {
-        Statement::Argument { result, .. }
-        | Statement::Parameter { result, .. }
-        | Statement::Integer { result, .. }
-        | Statement::Load { result, .. }
-        | Statement::Broadcast { result, .. }
-        | Statement::Constant { result, .. }
-        | Statement::Unary { result, .. }
-        | Statement::Binary { result, .. }
-        | Statement::Shift { result, .. }
-        | Statement::MultiplyAdd { result, .. }
-        | Statement::Compare { result, .. }
-        | Statement::Select { result, .. }
-        | Statement::Extract { result, .. }
-        | Statement::Insert { result, .. }
-        | Statement::IntToWord { result, .. }
-        | Statement::WordToInt { result, .. } => Some(result),
-        Statement::Store { .. }
-        | Statement::StoreFirst { .. }
-        | Statement::Assign { .. }
-        | Statement::AssignInt { .. }
-        | Statement::Loop { .. }
-        | Statement::If { .. } => None,
-    }
-}
-
-/// The registers that a statement itself reads; blocks inside it are not looked into.
-pub(super) fn reads(statement: &Statement) -> Vec<Register> {
-    let int = |operand: &Int| match operand {
-        Int::Register(register) => Some(*register),
-        Int::Constant(_) => None,
-    };
-    match statement {
-        Statement::Argument { .. } | Statement::Parameter { .. } | Statement::Constant { .. } => Vec::new(),
-        Statement::Integer { left, right, .. } | Statement::If { left, right, .. } => {
-            [left, right].into_iter().filter_map(int).collect()
-        }
-        Statement::Load { address, .. } | Statement::Broadcast { address, .. } => vec![address.base],
-        Statement::Store { value, address } | Statement::StoreFirst { value, address, .. } => {
-            vec![*value, address.base]
-        }
-        Statement::Unary { value, .. }
-        | Statement::Shift { value, .. }
-        | Statement::Extract { value, .. }
-        | Statement::WordToInt { value, .. }
-        | Statement::Assign { value, .. } => vec![*value],
-        Statement::Binary { left, right, .. } | Statement::Compare { left, right, .. } => vec![*left, *right],
-        Statement::MultiplyAdd {
-            left, right, addend, ..
-        } => vec![*left, *right, *addend],
-        Statement::Select { mask, yes, no, .. } => vec![*mask, *yes, *no],
-        Statement::Insert { vector, value, .. } => vec![*vector, *value],
-        Statement::IntToWord { value, .. } | Statement::AssignInt { value, .. } => int(value).into_iter().collect(),
-        Statement::Loop { start, end, .. } => [start, end].into_iter().filter_map(int).collect(),
-    }
-}
-
-fn count_uses(statements: &[Statement], uses: &mut [u32]) {
-    for statement in statements {
-        for register in reads(statement) {
-            uses[register.0 as usize] += 1;
-        }
-        match statement {
-            Statement::Loop { body, .. } => count_uses(body, uses),
-            Statement::If { then, otherwise, .. } => {
-                count_uses(then, uses);
-                count_uses(otherwise, uses);
-            }
-            _ => {}
-        }
     }
 }

@@ -3,8 +3,9 @@
 //! Statements are numbered in the order of the text; a value read inside a loop that it was made before is needed until
 //! the loop's end, because the loop may come round again.
 
-use super::fold::{Folding, reads, result};
+use super::fold::Folding;
 use crate::ir::{Int, Kernel, Register, Statement};
+use crate::uses::{reads, result};
 
 /// The life of one register, in half steps: a statement numbered `n` reads at `2n` and writes at `2n + 1`, so that a
 /// result may take the register of an operand that dies there.
