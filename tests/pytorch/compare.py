@@ -7,8 +7,8 @@
 For each model it draws weights and inputs with a fixed seed, lets both compute the outputs and the gradients of the mean
 cross-entropy, and prints the relative error of each whole tensor, |netc - torch| / |torch| in the Euclidean norm. It
 fails if any is above 1e-5. PyTorch computes in f64, which shows netc's own rounding alone; with `--single` it computes
-in f32 as netc does, and then its own rounding may choose another maximum in a pool or another side of a relu's kink,
-which moves a whole gradient (alexnet_2012: 2e-4 between PyTorch in f32 and in f64, 2e-6 between netc and the latter).
+in f32 as netc does. Then one gradient of alexnet_2012 is 2e-4 from netc's, which is 2e-6 from PyTorch's in f64:
+presumably rounding chose another maximum in a pool, or another side of a relu's kink.
 """
 import argparse
 import json
