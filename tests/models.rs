@@ -21,6 +21,7 @@ fn snapshot(name: &str) {
             "report",
             format!("{}\n", serde_json::to_string_pretty(&totals(&network)).unwrap()),
         ),
+        ("ast", emit(Stage::Ast)),
         ("graph", emit(Stage::Graph)),
         ("gradient", emit(Stage::Gradient)),
         ("optimized", emit(Stage::Optimized)),

@@ -22,7 +22,6 @@ use crate::console;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    about,
     after_help = "Example:\n  netc check models/lenet5.net\n\nRun `netc COMMAND --help` for an example of each command."
 )]
 struct CommandLine {

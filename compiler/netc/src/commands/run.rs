@@ -136,7 +136,8 @@ fn shown(network: &Network, results: &[(String, Tensor)]) -> String {
         let Some(values) = tensor.as_f32() else { continue };
         let count = tensor.shape().extents().first().copied().unwrap_or(1);
         let sample = Shape::from(tensor.shape().extents().get(1..).unwrap_or_default());
-        let _ = writeln!(text, "{name}: {count} samples of {sample}");
+        let samples = if count == 1 { "sample" } else { "samples" };
+        let _ = writeln!(text, "{name}: {count} {samples} of {sample}");
         let size = sample.element_count().max(1);
         for (index, values) in values.chunks_exact(size).enumerate().take(SHOWN_SAMPLES) {
             let line = if sample.rank() == 1 {
@@ -158,6 +159,9 @@ fn shown(network: &Network, results: &[(String, Tensor)]) -> String {
 }
 
 fn largest(values: &[f32], are_logits: bool) -> String {
+    if values.iter().any(|value| value.is_nan()) {
+        return "not a number".to_owned();
+    }
     let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = values.iter().map(|value| f64::from(value - highest).exp()).sum();
     let one = |&(class, value): &(usize, f32)| {
