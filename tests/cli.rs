@@ -210,3 +210,109 @@ fn training_ends_in_weights_that_eval_and_run_take() {
     assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
     assert!(folder.0.path().join("y.npy").exists());
 }
+
+/// Ctrl-C leaves the last checkpoint and no half-written weights; going on from there ends in the bytes of a run that was
+/// left alone.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_can_be_continued() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    const TRAIN: &str = "train models/lenet5.net --set epochs=12 --set batch=16 --cpu portable --json";
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.path().join(name);
+    let mut running = Command::new(env!("CARGO_BIN_EXE_netc"))
+        .args(format!("{TRAIN} -o w.safetensors").split_whitespace())
+        .current_dir(folder.0.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+    lines.next().expect("an epoch is reported").unwrap();
+    let killed = Command::new("kill")
+        .args(["-INT", &running.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert_eq!(running.wait().unwrap().code(), Some(1));
+    assert!(lines.count() < 11, "the run was over before it could be interrupted");
+    assert!(path("w.safetensors.ckpt").exists() && !path("w.safetensors").exists());
+
+    let continued = folder.run(&format!(
+        "{TRAIN} -o w.safetensors --resume w.safetensors.ckpt --threads 2"
+    ));
+    assert_eq!(
+        continued.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&continued.stderr)
+    );
+    let whole = folder.run(&format!("{TRAIN} -o whole.safetensors --threads 1"));
+    assert_eq!(whole.status.code(), Some(0));
+    let read = |name: &str| std::fs::read(path(name)).unwrap();
+    assert!(
+        read("w.safetensors") == read("whole.safetensors"),
+        "the continued run ended elsewhere"
+    );
+    assert!(read("w.safetensors.ckpt") == read("whole.safetensors.ckpt"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_mistake() {
+    use std::process::Stdio;
+
+    let folder = Folder::new();
+    let mut running = Command::new(env!("CARGO_BIN_EXE_netc"))
+        .args(["compile", "models/alexnet.net", "--emit", "kernels"])
+        .current_dir(folder.0.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(running.stdout.take());
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn several_inputs_are_named() {
+    use netc::Tensor;
+    use netc::stages::runtime::array_file::{read_npy, write_npy};
+
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.path().join(name);
+    std::fs::write(
+        path("sum.net"),
+        "net sum { input a: f32[3]  input b: f32[3]  add(a, b) |> output c }",
+    )
+    .unwrap();
+    write_npy(&path("a.npy"), &Tensor::from_f32([2, 3], vec![1.0; 6]).unwrap()).unwrap();
+    write_npy(&path("b.npy"), &Tensor::from_f32([3], vec![0.5; 3]).unwrap()).unwrap();
+    let run = |arguments: &str| folder.run(&format!("run sum.net --init 1 {arguments}"));
+    assert_eq!(run("--input a.npy").status.code(), Some(1), "which input?");
+    assert_eq!(run("--input a=a.npy").status.code(), Some(1), "no `b`");
+    assert_eq!(
+        run("--input a=a.npy --input b=b.npy").status.code(),
+        Some(1),
+        "another number of samples"
+    );
+    assert_eq!(
+        run("--input a=a.npy --input b=a.npy --output c=c.npy").status.code(),
+        Some(0)
+    );
+    assert_eq!(
+        read_npy(&path("c.npy")).unwrap(),
+        Tensor::from_f32([2, 3], vec![2.0; 6]).unwrap()
+    );
+    assert_eq!(
+        run("--input a=b.npy --input b=b.npy --output c.npy").status.code(),
+        Some(0)
+    );
+    assert_eq!(
+        read_npy(&path("c.npy")).unwrap(),
+        Tensor::from_f32([1, 3], vec![1.0; 3]).unwrap()
+    );
+}
