@@ -1,9 +1,12 @@
 //! Chooses one e-node for every class that is needed, so that the whole graph costs least.
 //!
 //! Shared work counts once: the cost of a choice is the sum over the classes reached from the roots, not over a tree.
-//! The search starts from the given graph and from the cheapest trees, and improves both by changing one class at a
-//! time; whatever it finds is acyclic and costs no more than what it started from.
+//! The optimum is found by dynamic programming ([`exact`]) unless the choices are tangled beyond its limits. Then a search
+//! starts from the given graph or from the cheapest trees and improves it by changing one class at a time: what it finds
+//! is acyclic and costs no more than what it started from.
 
+mod components;
+mod eliminate;
 mod exact;
 mod space;
 

@@ -1,310 +1,271 @@
-//! The cheapest choice of all, proven.
+//! The cheapest choice of all, by dynamic programming over the classes' dependencies.
 //!
-//! Some classes are in every solution: what all candidates of such a class need is needed as well. Cut there, a network
-//! falls into small independent problems, a chain into single layers, which is what dynamic programming would use. Each
-//! problem is solved by branch and bound; one that exceeds its budget leaves the answer open.
+//! Every class is a yes-or-no variable: is it made? A class that is made costs its cheapest way of which all inputs are
+//! made; the roots are made. The sum is minimized by eliminating one variable after the other (nonserial dynamic
+//! programming: Bertelè and Brioschi, 1972; "bucket elimination": Dechter, 1999). On a chain of layers that is the
+//! textbook recursion from layer to layer; branches make it as wide as the network is at its widest, which is little.
+//! Classes that can be made from one another form one factor, in which ways are taken in an order that makes sense, so
+//! that nothing is ever made from itself.
+//!
+//! Where a factor or an intermediate table would grow beyond a limit, nothing is proven and the caller searches on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::components::components;
+use super::eliminate::{Table, WIDTH_LIMIT, eliminate};
 use super::space::{Candidate, Choice, Space};
 
-/// Steps of branch and bound for one problem. Regions of real networks take a few dozen.
-const STEP_LIMIT: usize = 20_000;
+/// Inputs of a way, and ways of a class, beyond which intermediate variables are put between.
+const FAN_LIMIT: usize = 3;
 
-/// Classes beyond which nothing is proven: the sets of certain classes grow with the square of their number.
-const CLASS_LIMIT: usize = 8192;
-
-/// The optimum, given some acyclic choice to start from; `None` if a budget was exceeded before it was proven.
+/// The optimum; classes that it does not need keep what `incumbent` says. `None` if a limit was exceeded.
 pub(crate) fn solve(space: &Space, incumbent: &Choice) -> Option<Choice> {
-    if space.class_count() > CLASS_LIMIT {
-        return None;
-    }
-    let certain = Certain::of(space);
+    let mut problem = Problem::new(space);
+    problem.narrow();
+    let components = problem.components();
+    let factors: Option<Vec<Table>> = components.iter().map(|members| problem.factor(members)).collect();
+    let made = eliminate(problem.ways.len(), factors?, &problem.made)?;
     let mut choice = incumbent.clone();
+    // What is free is no variable: whoever wants it takes it.
     for (class, way) in choice.iter_mut().enumerate() {
-        if let Some(found) = space.candidates(class).iter().position(Candidate::is_free) {
-            *way = found;
+        *way = space
+            .candidates(class)
+            .iter()
+            .position(Candidate::is_free)
+            .unwrap_or(*way);
+    }
+    for members in &components {
+        problem.decide(members, &made, &mut choice);
+    }
+    assert!(
+        space.order(&choice).is_some(),
+        "what is made in order is not made from itself"
+    );
+    Some(choice)
+}
+
+/// A way to make a class, as far as the optimum is concerned.
+#[derive(Clone, Debug)]
+struct Way {
+    /// The candidate's number; meaningless for intermediate variables.
+    number: usize,
+    cost: u64,
+    /// Classes that are not free, each once.
+    inputs: Vec<usize>,
+}
+
+/// The space without what can be decided at once, and with intermediate variables where fans are wide.
+struct Problem {
+    ways: Vec<Vec<Way>>,
+    /// Whether every solution makes this class.
+    made: Vec<bool>,
+    /// Classes of the space; what follows are intermediate variables.
+    class_count: usize,
+}
+
+impl Problem {
+    fn new(space: &Space) -> Self {
+        let class_count = space.class_count();
+        let is_free = |class: usize| space.candidates(class).iter().any(Candidate::is_free);
+        let free: Vec<bool> = (0..class_count).map(is_free).collect();
+        let of_class = |class: usize| {
+            let ways = space
+                .candidates(class)
+                .iter()
+                .enumerate()
+                .map(|(number, candidate)| Way {
+                    number,
+                    cost: candidate.cost,
+                    inputs: candidate.inputs.iter().copied().filter(|&input| !free[input]).collect(),
+                });
+            undominated(ways.collect())
+        };
+        let ways: Vec<Vec<Way>> = (0..class_count).map(of_class).collect();
+        let made = certain(&ways, &space.roots);
+        Self {
+            ways,
+            made,
+            class_count,
         }
     }
-    for region in regions(space, &certain) {
-        let mut search = Search::new(space, &certain, &region, &choice);
-        search.descend();
-        if search.steps >= STEP_LIMIT {
+
+    /// Classes that can be made from one another, in groups.
+    fn components(&self) -> Vec<Vec<usize>> {
+        let inputs = |class: usize| self.ways[class].iter().flat_map(|way| way.inputs.iter().copied());
+        components(self.ways.len(), inputs)
+    }
+
+    /// Puts intermediate variables between classes and their inputs until no fan is wide. Classes that can be made from
+    /// one another stay as they are: their factor has to see what takes what.
+    fn narrow(&mut self) {
+        for members in self.components() {
+            if let [class] = members[..] {
+                self.narrow_class(class);
+            }
+        }
+    }
+
+    fn narrow_class(&mut self, class: usize) {
+        let mut ways = std::mem::take(&mut self.ways[class]);
+        for way in &mut ways {
+            while way.inputs.len() > FAN_LIMIT {
+                let inputs = way.inputs.split_off(way.inputs.len() - 2);
+                let both = self.intermediate(vec![Way {
+                    number: 0,
+                    cost: 0,
+                    inputs,
+                }]);
+                way.inputs.push(both);
+            }
+        }
+        while ways.len() > FAN_LIMIT {
+            let rest = ways.split_off(ways.len() - 2);
+            let either = self.intermediate(rest);
+            ways.push(Way {
+                number: 0,
+                cost: 0,
+                inputs: vec![either],
+            });
+        }
+        self.ways[class] = ways;
+    }
+
+    fn intermediate(&mut self, ways: Vec<Way>) -> usize {
+        self.ways.push(ways);
+        self.made.push(false);
+        self.ways.len() - 1
+    }
+
+    /// What it costs to make any set of these classes, given what else is made. They may need one another: a set costs
+    /// what its last member costs, given the others.
+    fn factor(&self, members: &[usize]) -> Option<Table> {
+        let outside: BTreeSet<usize> = members
+            .iter()
+            .flat_map(|&member| &self.ways[member])
+            .flat_map(|way| way.inputs.iter().copied())
+            .filter(|input| !members.contains(input) && !self.made[*input])
+            .collect();
+        let scope: Vec<usize> = members.iter().copied().chain(outside).collect();
+        if scope.len() > WIDTH_LIMIT {
             return None;
         }
-        choice = search.best;
+        let bits: BTreeMap<usize, usize> = scope
+            .iter()
+            .enumerate()
+            .map(|(bit, &class)| (class, 1 << bit))
+            .collect();
+        let needs = |way: &Way| way.inputs.iter().filter_map(|input| bits.get(input)).sum::<usize>();
+        let ways: Vec<Vec<(usize, u64)>> = members
+            .iter()
+            .map(|&member| self.ways[member].iter().map(|way| (needs(way), way.cost)).collect())
+            .collect();
+        let own = (1 << members.len()) - 1;
+        let mut values = vec![u64::MAX; 1 << scope.len()];
+        for index in 0..values.len() {
+            if index & own == 0 {
+                values[index] = 0;
+                continue;
+            }
+            // Smaller sets have smaller numbers, so they are known.
+            let last = (0..members.len())
+                .filter(|member| index >> member & 1 == 1)
+                .map(|member| {
+                    let before = index & !(1 << member);
+                    let ways = ways[member].iter().filter(|(needs, _)| needs & !before == 0);
+                    let cheapest = ways.map(|(_, cost)| *cost).min();
+                    cheapest.map_or(u64::MAX, |cost| values[before].saturating_add(cost))
+                });
+            values[index] = last.min().expect("the set is not empty");
+        }
+        Some(Table { scope, values })
     }
-    // Regions were solved apart from one another; only together could they close a cycle.
-    space.order(&choice).is_some().then_some(choice)
+
+    /// Chooses ways for those of these classes that are made.
+    fn decide(&self, members: &[usize], made: &[bool], choice: &mut Choice) {
+        let wanted: Vec<usize> = members.iter().copied().filter(|&member| made[member]).collect();
+        for (class, way) in self.order(&wanted, made) {
+            if class < self.class_count {
+                choice[class] = self.original(class, way, made);
+            }
+        }
+    }
+
+    /// An order in which these classes are made most cheaply, each with its way; every one may use those before it.
+    fn order(&self, wanted: &[usize], made: &[bool]) -> Vec<(usize, usize)> {
+        let sets = 1_usize << wanted.len();
+        let mut best: Vec<Option<(u64, usize, usize)>> = vec![None; sets];
+        best[0] = Some((0, 0, 0));
+        for set in 1..sets {
+            for (bit, &class) in wanted.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1) {
+                let before = set & !(1 << bit);
+                let Some((known, ..)) = best[before] else { continue };
+                let available = |input: &usize| match wanted.iter().position(|each| each == input) {
+                    Some(place) => before >> place & 1 == 1,
+                    None => made[*input],
+                };
+                for (number, way) in self.ways[class].iter().enumerate() {
+                    let total = known.saturating_add(way.cost);
+                    let better = best[set].is_none_or(|(cost, ..)| total < cost);
+                    if better && way.inputs.iter().all(available) {
+                        best[set] = Some((total, bit, number));
+                    }
+                }
+            }
+        }
+        let (mut order, mut set) = (Vec::new(), sets - 1);
+        while set != 0 {
+            let (_, bit, way) = best[set].expect("the factor found a way to make them");
+            order.push((wanted[bit], way));
+            set &= !(1 << bit);
+        }
+        order
+    }
+
+    /// The candidate behind a way: an intermediate variable stands for the cheapest of its own ways that can be taken.
+    fn original(&self, class: usize, way: usize, made: &[bool]) -> usize {
+        let mut way = &self.ways[class][way];
+        while let [input] = way.inputs[..] {
+            // Only a choice between ways is free and has several; a class or a conjunction of inputs is where it ends.
+            if input < self.class_count || self.ways[input].len() == 1 {
+                break;
+            }
+            let takeable = |way: &&Way| way.inputs.iter().all(|&input| made[input]);
+            let Some(taken) = self.ways[input].iter().filter(takeable).min_by_key(|way| way.cost) else {
+                break;
+            };
+            way = taken;
+        }
+        way.number
+    }
 }
 
-/// Which classes every solution contains, or might as well.
-struct Certain {
-    /// For each class what every acyclic way to make it needs, itself included, as a set of bits.
-    needs: Vec<Vec<u64>>,
-    member: Vec<bool>,
-    /// The members as a set of bits.
-    members: Vec<u64>,
-    /// Least cost of a candidate of each class.
-    least: Vec<u64>,
-    /// For each class the candidates worth trying, cheapest first.
-    ways: Vec<Vec<usize>>,
-}
-
-/// Candidates that no other one makes pointless: at least as cheap, and taking nothing that this one does not take.
-fn ways(candidates: &[Candidate]) -> Vec<usize> {
+/// Ways that no other one makes pointless: at least as cheap, and taking nothing that this one does not take.
+fn undominated(ways: Vec<Way>) -> Vec<Way> {
     let beats = |a: usize, b: usize| {
-        let (first, second) = (&candidates[a], &candidates[b]);
+        let (first, second) = (&ways[a], &ways[b]);
         let within = first.inputs.iter().all(|input| second.inputs.contains(input));
         let same = first.cost == second.cost && first.inputs.len() == second.inputs.len();
         within && first.cost <= second.cost && (!same || a < b)
     };
-    let all = 0..candidates.len();
-    let mut ways: Vec<usize> = all
-        .clone()
-        .filter(|&way| !all.clone().any(|other| beats(other, way)))
+    let kept: Vec<Way> = (0..ways.len())
+        .filter(|&way| !(0..ways.len()).any(|other| beats(other, way)))
+        .map(|way| ways[way].clone())
         .collect();
-    ways.sort_by_key(|&way| candidates[way].cost);
-    ways
+    kept
 }
 
-impl Certain {
-    fn of(space: &Space) -> Self {
-        let count = space.class_count();
-        let words = count.div_ceil(64);
-        // From "everything" downwards to the greatest fixed point.
-        let mut needs = vec![vec![u64::MAX; words]; count];
-        loop {
-            let mut changed = false;
-            for class in (0..count).rev() {
-                let mut common = vec![u64::MAX; words];
-                for candidate in space.candidates(class) {
-                    let mut union = vec![0; words];
-                    for &input in &candidate.inputs {
-                        union
-                            .iter_mut()
-                            .zip(&needs[input])
-                            .for_each(|(word, more)| *word |= more);
-                    }
-                    common.iter_mut().zip(&union).for_each(|(word, each)| *word &= each);
-                }
-                common[class / 64] |= 1 << (class % 64);
-                if common != needs[class] {
-                    (needs[class], changed) = (common, true);
-                }
-            }
-            if !changed {
-                break;
-            }
+/// Classes that every solution makes: the roots, and what every way to make such a class takes.
+fn certain(ways: &[Vec<Way>], roots: &[usize]) -> Vec<bool> {
+    let mut made = vec![false; ways.len()];
+    let mut pending: Vec<usize> = roots.to_vec();
+    while let Some(class) = pending.pop() {
+        if std::mem::replace(&mut made[class], true) {
+            continue;
         }
-        let candidates = || (0..count).map(|class| space.candidates(class));
-        let mut certain = Self {
-            needs,
-            member: vec![false; count],
-            members: vec![0; words],
-            least: candidates()
-                .map(|all| all.iter().map(|candidate| candidate.cost).min().unwrap_or(u64::MAX))
-                .collect(),
-            ways: candidates().map(ways).collect(),
-        };
-        let needed = |class: usize| space.roots.iter().any(|&root| certain.needs_class(root, class));
-        // What is free ties nothing together: a constant that all layers might share must not join them to one region.
-        let free = |class: usize| space.candidates(class).iter().any(Candidate::is_free);
-        certain.member = (0..count).map(|class| needed(class) || free(class)).collect();
-        for class in (0..count).filter(|&class| certain.member[class]) {
-            certain.members[class / 64] |= 1 << (class % 64);
-        }
-        certain
-    }
-
-    /// Whether every way to make `class` needs `other`.
-    fn needs_class(&self, class: usize, other: usize) -> bool {
-        self.needs[class][other / 64] >> (other % 64) & 1 == 1
-    }
-}
-
-/// Groups of certain classes whose choices share classes that are not certain; each with the classes it may use.
-fn regions(space: &Space, certain: &Certain) -> Vec<Vec<usize>> {
-    let count = space.class_count();
-    let mut leader: Vec<usize> = (0..count).collect();
-    fn find(leader: &mut [usize], mut class: usize) -> usize {
-        while leader[class] != class {
-            leader[class] = leader[leader[class]];
-            class = leader[class];
-        }
-        class
-    }
-    for class in 0..count {
-        for &way in &certain.ways[class] {
-            let candidate = &space.candidates(class)[way];
-            for &input in candidate.inputs.iter().filter(|&&input| !certain.member[input]) {
-                let (a, b) = (find(&mut leader, class), find(&mut leader, input));
-                leader[a.max(b)] = a.min(b);
-            }
+        if let Some((first, others)) = ways[class].split_first() {
+            let shared = |input: &&usize| others.iter().all(|way| way.inputs.contains(input));
+            pending.extend(first.inputs.iter().filter(shared));
         }
     }
-    let mut regions: std::collections::BTreeMap<usize, Vec<usize>> = std::collections::BTreeMap::new();
-    for class in (0..count).filter(|&class| certain.member[class]) {
-        regions.entry(find(&mut leader, class)).or_default().push(class);
-    }
-    regions
-        .into_values()
-        .filter(|region| region.iter().any(|&class| space.candidates(class).len() > 1))
-        .collect()
-}
-
-/// Branch and bound over one region.
-struct Search<'a> {
-    space: &'a Space,
-    certain: &'a Certain,
-    best: Choice,
-    best_cost: u64,
-    current: Choice,
-    cost: u64,
-    open: Vec<usize>,
-    /// How each class stands: not needed so far, needed, or decided.
-    needed: Vec<bool>,
-    decided: Vec<bool>,
-    steps: usize,
-}
-
-impl<'a> Search<'a> {
-    fn new(space: &'a Space, certain: &'a Certain, region: &[usize], incumbent: &Choice) -> Self {
-        let count = space.class_count();
-        let mut needed = vec![false; count];
-        for &class in region {
-            needed[class] = true;
-        }
-        let mut search = Self {
-            space,
-            certain,
-            best: incumbent.clone(),
-            best_cost: 0,
-            current: incumbent.clone(),
-            cost: 0,
-            open: region.to_vec(),
-            needed,
-            decided: vec![false; count],
-            steps: 0,
-        };
-        search.best_cost = search.region_cost(region, incumbent);
-        search
-    }
-
-    /// What a choice costs in this region: from its certain classes down to other certain ones.
-    fn region_cost(&self, region: &[usize], choice: &Choice) -> u64 {
-        let mut seen = vec![false; self.space.class_count()];
-        let mut pending = region.to_vec();
-        pending.iter().for_each(|&class| seen[class] = true);
-        let mut cost = 0_u64;
-        while let Some(class) = pending.pop() {
-            let candidate = self.space.chosen(choice, class);
-            cost = cost.saturating_add(candidate.cost);
-            for &input in &candidate.inputs {
-                if !self.certain.member[input] && !std::mem::replace(&mut seen[input], true) {
-                    pending.push(input);
-                }
-            }
-        }
-        cost
-    }
-
-    /// What any way to finish costs at least: what is decided, the cheapest candidate of every open class, and of every
-    /// class that each way to make an open one needs.
-    fn bound(&self) -> u64 {
-        let mut implied = vec![0; self.certain.members.len()];
-        for &class in &self.open {
-            implied
-                .iter_mut()
-                .zip(&self.certain.needs[class])
-                .for_each(|(word, needs)| *word |= needs);
-        }
-        implied
-            .iter_mut()
-            .zip(&self.certain.members)
-            .for_each(|(word, members)| *word &= !members);
-        let open = self.open.iter().map(|&class| self.certain.least[class]);
-        let mut bound = open.fold(self.cost, u64::saturating_add);
-        for (index, mut word) in implied.into_iter().enumerate() {
-            while word != 0 {
-                let class = index * 64 + word.trailing_zeros() as usize;
-                word &= word - 1;
-                // Open and decided classes are counted already; bits beyond the last class mean nothing.
-                if class < self.needed.len() && !self.needed[class] {
-                    bound = bound.saturating_add(self.certain.least[class]);
-                }
-            }
-        }
-        bound
-    }
-
-    /// Decides one open class in every way that may still beat the best.
-    fn descend(&mut self) {
-        self.steps += 1;
-        if self.steps >= STEP_LIMIT {
-            return;
-        }
-        let bound = self.bound();
-        if bound >= self.best_cost {
-            return;
-        }
-        let Some(class) = self.open.pop() else {
-            self.accept();
-            return;
-        };
-        self.decided[class] = true;
-        let certain = self.certain;
-        for &way in &certain.ways[class] {
-            self.take(class, way);
-        }
-        self.decided[class] = false;
-        self.open.push(class);
-    }
-
-    fn take(&mut self, class: usize, way: usize) {
-        let space = self.space;
-        let candidate = &space.candidates(class)[way];
-        if candidate
-            .inputs
-            .iter()
-            .any(|&input| self.certain.needs_class(input, class) || self.leads_back(input, class))
-        {
-            return;
-        }
-        let depth = self.open.len();
-        let previous = std::mem::replace(&mut self.current[class], way);
-        self.cost = self.cost.saturating_add(candidate.cost);
-        for &input in &candidate.inputs {
-            if !self.certain.member[input] && !self.needed[input] {
-                self.needed[input] = true;
-                self.open.push(input);
-            }
-        }
-        let opened = self.open[depth..].to_vec();
-        self.descend();
-        self.open.truncate(depth);
-        for input in opened {
-            self.needed[input] = false;
-        }
-        self.cost -= candidate.cost;
-        self.current[class] = previous;
-    }
-
-    /// Whether decided classes lead from `from` to `to`.
-    fn leads_back(&self, from: usize, to: usize) -> bool {
-        let mut seen = std::collections::BTreeSet::new();
-        let mut pending = vec![from];
-        while let Some(class) = pending.pop() {
-            if class == to {
-                return true;
-            }
-            if self.decided[class] && seen.insert(class) {
-                pending.extend(&self.space.chosen(&self.current, class).inputs);
-            }
-        }
-        false
-    }
-
-    fn accept(&mut self) {
-        self.best_cost = self.cost;
-        self.best.clone_from(&self.current);
-    }
+    made
 }
