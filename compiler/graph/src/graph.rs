@@ -14,6 +14,7 @@ use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ShapeError;
+use crate::layout::Layout;
 use crate::operator::Operator;
 use crate::types::Type;
 
@@ -52,6 +53,9 @@ pub struct Node {
     pub ty: Type,
     /// Where it was written, if it was.
     pub origin: Option<Span>,
+    /// How the result is to lie in memory, if that was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
 }
 
 /// A parameter's next value, taken over when a run ends: optimizer steps, running statistics.
@@ -103,6 +107,7 @@ impl Graph {
             name: name.into(),
             ty,
             origin,
+            layout: None,
         });
         for (slot, input) in (0u32..).zip(inputs) {
             self.nodes.add_edge(input.to_petgraph(), id, slot);
@@ -131,6 +136,14 @@ impl Graph {
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.to_petgraph()]
+    }
+
+    /// Chooses how the node's result is to lie in memory.
+    ///
+    /// # Panics
+    /// If the id belongs to another graph or the node was removed.
+    pub fn set_layout(&mut self, id: NodeId, layout: Layout) {
+        self.nodes[id.to_petgraph()].layout = Some(layout);
     }
 
     /// Type of the node's result.

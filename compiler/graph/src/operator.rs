@@ -185,6 +185,7 @@ operators! {
 
     // Shapes and element-wise arithmetic.
     Reshape(op::reshape::Reshape),
+    Relayout(op::relayout::Relayout),
     Concat(op::concat::Concat),
     Slice(op::slice::Slice),
     Pad(op::pad::Pad),

@@ -9,6 +9,7 @@ use netc_runtime::random::Stream;
 use netc_runtime::{DType, Shape, Tensor};
 
 use crate::graph::Graph;
+use crate::layout::Layout;
 use crate::operator::Operator;
 use crate::operators as op;
 use crate::operators::window::Window;
@@ -383,6 +384,15 @@ fn draw(name: &str, r: &mut Random) -> Option<(Operator, Vec<SampleInput>)> {
             .into(),
             vec![batched(&r.shape())],
         ),
+        "relayout" => {
+            let layout = if r.chance() {
+                Layout::ChannelsFirst
+            } else {
+                Layout::ChannelsLast
+            };
+            let x = batched(&r.image());
+            (op::relayout::Relayout { layout }.into(), vec![x])
+        }
         "dropout" => (
             op::dropout::Dropout { rate: r.share() }.into(),
             vec![batched(&r.shape())],

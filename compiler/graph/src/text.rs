@@ -88,8 +88,15 @@ fn write(graph: &Graph, text: &mut String) -> fmt::Result {
 
 /// `conv1 = conv(%0, %1) kernel=5x5 stride=1 : f32[N, 6, 28, 28]`, without the node's own number.
 fn line(graph: &Graph, id: NodeId, numbers: &BTreeMap<NodeId, usize>) -> String {
-    let Node { operator, name, ty, .. } = graph.node(id);
+    let Node {
+        operator,
+        name,
+        ty,
+        layout,
+        ..
+    } = graph.node(id);
     let name = quoted(name);
+    let ty = layout.map_or_else(|| ty.to_string(), |layout| format!("{ty} {layout}"));
     let attributes = match operator {
         Operator::Parameter(parameter) => format!("{} init={}", operator.attributes(), initial(parameter)),
         _ => operator.attributes(),

@@ -373,6 +373,9 @@ fn dropout() {
     let all = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
     let key = || Given(Type::fixed(DType::I32, netc_runtime::Shape::scalar()), vec![-7.0]);
     check(op::dropout::Dropout { rate: 0.5 }, 2, &[x()], &all);
+    for layout in netc_graph::Layout::ALL {
+        check(op::relayout::Relayout { layout }, 2, &[x()], &all);
+    }
     check(
         op::random_drop::RandomDrop { rate: 0.0, salt: 3 },
         2,

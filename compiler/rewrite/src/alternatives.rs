@@ -43,7 +43,10 @@ fn lost(
 ) -> Vec<Alternative> {
     let mut lost: Vec<Alternative> = Vec::new();
     let mut other = choice.clone();
-    for way in 0..space.candidates(class).len() {
+    for (way, candidate) in space.candidates(class).iter().enumerate() {
+        if candidate.node().is_none() {
+            continue;
+        }
         other[class] = way;
         let Some(cost) = space.total(&other) else { continue };
         let run = run_by(imported, space, &other, class);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use egg::{EGraph, Id};
-use netc_graph::{Graph, NodeId};
+use netc_graph::{Graph, NodeId, Operator};
 
 use crate::analysis::{Classes, Meaning};
 
@@ -46,9 +46,15 @@ pub(crate) fn import(graph: &Graph, explained: bool) -> Imported {
     for (place, &id) in order.iter().enumerate() {
         let node = graph.node(id);
         let inputs: Vec<Id> = graph.inputs(id).iter().map(|input| ids[position[input]]).collect();
-        let number = classes.analysis.table.intern(&node.operator, &node.name);
-        let node = classes.analysis.table.node(number, inputs);
-        let added = classes.add_uncanonical(node);
+        let added = match node.operator {
+            // The same value; where it is to lie is decided anew.
+            Operator::Relayout(_) => inputs[0],
+            _ => {
+                let number = classes.analysis.table.intern(&node.operator, &node.name);
+                let node = classes.analysis.table.node(number, inputs);
+                classes.add_uncanonical(node)
+            }
+        };
         classes[added].data.origins.push(place);
         ids.push(added);
         position.insert(id, place);

@@ -136,6 +136,11 @@ pub(crate) const fn ends_step(operator: &Operator) -> bool {
     matches!(work(operator), Work::Contraction | Work::Pointwise)
 }
 
+/// Whether an operator works on every element by itself, so that its operands may lie in any order, if all in the same.
+pub(crate) const fn is_element_wise(operator: &Operator) -> bool {
+    matches!(work(operator), Work::Pointwise)
+}
+
 /// How an operator runs.
 enum Work {
     /// It is given.

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use netc_graph::{Graph, NodeId, Operator};
+use netc_graph::operators::relayout::Relayout;
+use netc_graph::{Graph, Layout, NodeId, Operator};
 
 use crate::convert::Imported;
-use crate::extract::{Choice, Space};
+use crate::extract::{Choice, Make, Space};
 use crate::language::Kind;
 
 /// The new graph, and for every node that is new or changed which given nodes it stands for.
@@ -49,7 +50,7 @@ pub(crate) fn emit(graph: &Graph, imported: &Imported, space: &Space, choice: &C
         nodes: BTreeMap::new(),
     };
     emitter.leaves();
-    emitter.operators(&order, |class| &groups[owner[&class]]);
+    emitter.operators(&order, |class| &groups[owner[&space.computed(choice, class)]]);
     for (name, id) in graph.outputs() {
         emitter.result.add_output(name.clone(), emitter.node_of(*id));
     }
@@ -70,8 +71,8 @@ struct Emitter<'a> {
     space: &'a Space,
     choice: &'a Choice,
     result: Graph,
-    /// The new node of each class.
-    nodes: BTreeMap<egg::Id, NodeId>,
+    /// The new node of each class in each layout.
+    nodes: BTreeMap<(egg::Id, Layout), NodeId>,
 }
 
 impl Emitter<'_> {
@@ -83,8 +84,12 @@ impl Emitter<'_> {
                 let added = self
                     .result
                     .add(node.name.clone(), node.operator.clone(), &[], node.origin);
+                let added = added.expect("it was valid before");
+                if Layout::matters(&node.ty) {
+                    self.result.set_layout(added, Layout::ChannelsFirst);
+                }
                 self.nodes
-                    .insert(self.imported.class_of(id), added.expect("it was valid before"));
+                    .insert((self.imported.class_of(id), Layout::ChannelsFirst), added);
             }
         }
     }
@@ -94,7 +99,7 @@ impl Emitter<'_> {
         let wanted: Vec<usize> = order
             .iter()
             .copied()
-            .filter(|&class| !self.nodes.contains_key(&self.space.id(class)))
+            .filter(|&class| !self.nodes.contains_key(&self.space.key(class)))
             .collect();
         let members: BTreeSet<usize> = wanted.iter().copied().collect();
         let mut users: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -128,16 +133,33 @@ impl Emitter<'_> {
     }
 
     fn operator(&mut self, class: usize, group: &Group) {
-        let node = &self.space.chosen(self.choice, class).node;
-        let operator = self.imported.classes.analysis.table.get(node.operator).operator.clone();
-        let inputs: Vec<NodeId> = node.inputs.iter().map(|input| self.nodes[input]).collect();
-        let (name, origin) = self.identity(class, group);
-        let origin = origin.and_then(|position| self.graph.node(self.imported.order[position]).origin);
-        let added = self.result.add(name, operator, &inputs, origin);
-        self.nodes.insert(
-            self.space.id(class),
-            added.expect("the e-graph holds valid operators only"),
-        );
+        let candidate = self.space.chosen(self.choice, class);
+        let node_of = |&operand: &usize| self.nodes[&self.space.key(operand)];
+        let inputs: Vec<NodeId> = candidate.operands.iter().map(node_of).collect();
+        let added = match &candidate.make {
+            Make::Node(node) => {
+                let operator = self.imported.classes.analysis.table.get(node.operator).operator.clone();
+                let (name, origin) = self.identity(class, group);
+                let origin = origin.and_then(|position| self.graph.node(self.imported.order[position]).origin);
+                let added = self.result.add(name, operator, &inputs, origin);
+                added.expect("the e-graph holds valid operators only")
+            }
+            Make::Relayout => self.relayout(class, inputs[0]),
+        };
+        if let Some(layout) = self.space.layout(class) {
+            self.result.set_layout(added, layout);
+        }
+        self.nodes.insert(self.space.key(class), added);
+    }
+
+    /// A copy in another layout. A flattened image needs none: whoever wants it as a vector makes one.
+    fn relayout(&mut self, class: usize, source: NodeId) -> NodeId {
+        match self.space.layout(class) {
+            Some(layout) if Layout::matters(self.result.ty(source)) => {
+                self.result.derive(source, Relayout { layout }, &[source])
+            }
+            _ => source,
+        }
     }
 
     /// Name of a new node, and the position of the given node whose place in the source it has.
@@ -146,7 +168,7 @@ impl Emitter<'_> {
     /// keep their names. What no new node stands for by itself is remembered by the node with the group's result.
     fn identity(&self, class: usize, group: &Group) -> (String, Option<usize>) {
         let given = |position: &usize| self.graph.node(self.imported.order[*position]);
-        let kind_of = |class: usize| self.space.chosen(self.choice, class).node.kind.name();
+        let kind_of = |class: usize| kind(self.space, self.choice, class).name();
         let same = |name: &str| -> Vec<usize> {
             group
                 .given
@@ -186,8 +208,14 @@ impl Emitter<'_> {
     }
 
     fn node_of(&self, given: NodeId) -> NodeId {
-        self.nodes[&self.imported.class_of(given)]
+        self.nodes[&(self.imported.class_of(given), Layout::ChannelsFirst)]
     }
+}
+
+/// The operator that computes a class.
+fn kind(space: &Space, choice: &Choice, class: usize) -> Kind {
+    let node = space.chosen(choice, class).node();
+    node.expect("only computed classes are asked for").kind
 }
 
 fn is_leaf(operator: &Operator) -> bool {
@@ -207,15 +235,12 @@ pub(crate) fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 /// A group for every needed class that a given node was in, users before what they use.
 fn groups(graph: &Graph, imported: &Imported, space: &Space, choice: &Choice, order: &[usize]) -> Vec<Group> {
-    let classes: BTreeMap<usize, usize> = (0..imported.order.len())
-        .filter_map(|position| Some((position, space.number(imported.classes.find(imported.ids[position]))?)))
-        .collect();
     let group = |class: usize| {
         let origins = &imported.classes[space.id(class)].data.origins;
         let (new, stops) = reach(imported, space, choice, class);
         let ways = origins
             .iter()
-            .map(|&origin| covered(graph, imported, &classes, origin, &stops));
+            .map(|&origin| covered(graph, imported, space, origin, &stops));
         let (given, reads) = ways.min_by_key(|(given, _)| given.len())?;
         Some(Group {
             class,
@@ -224,7 +249,11 @@ fn groups(graph: &Graph, imported: &Imported, space: &Space, choice: &Choice, or
             reads,
         })
     };
-    order.iter().rev().filter_map(|&class| group(class)).collect()
+    let computed = order
+        .iter()
+        .rev()
+        .filter(|&&class| space.computed(choice, class) == class);
+    computed.filter_map(|&class| group(class)).collect()
 }
 
 /// The new nodes that make a class, down to classes in which given nodes were; and those classes.
@@ -238,6 +267,7 @@ pub(crate) fn reach(
     let mut next = 0;
     while let Some(&each) = new.get(next) {
         for &input in &space.chosen(choice, each).inputs {
+            let input = space.computed(choice, input);
             if !imported.classes[space.id(input)].data.origins.is_empty() {
                 stops.insert(input);
             } else if !new.contains(&input) {
@@ -252,7 +282,7 @@ pub(crate) fn reach(
 /// The operators among classes that run with the network: neither leaves nor computed when weights are bound.
 pub(crate) fn computed(imported: &Imported, space: &Space, choice: &Choice, classes: &[usize]) -> Vec<Kind> {
     let runs = |class: &&usize| {
-        let node = &space.chosen(choice, **class).node;
+        let node = space.chosen(choice, **class).node().expect("a copy is no computation");
         let facts = &imported.classes[space.id(**class)].data;
         let operator = &imported.classes.analysis.table.get(node.operator).operator;
         !(facts.bound || is_leaf(operator) || matches!(operator, Operator::Constant(_)))
@@ -260,7 +290,7 @@ pub(crate) fn computed(imported: &Imported, space: &Space, choice: &Choice, clas
     classes
         .iter()
         .filter(runs)
-        .map(|&class| space.chosen(choice, class).node.kind)
+        .map(|&class| kind(space, choice, class))
         .collect()
 }
 
@@ -268,18 +298,22 @@ pub(crate) fn computed(imported: &Imported, space: &Space, choice: &Choice, clas
 fn covered(
     graph: &Graph,
     imported: &Imported,
-    classes: &BTreeMap<usize, usize>,
+    space: &Space,
     origin: usize,
     stops: &BTreeSet<usize>,
 ) -> (Vec<usize>, BTreeMap<usize, usize>) {
+    let stop_at = |position: usize| {
+        let id = imported.classes.find(imported.ids[position]);
+        space.numbers(id).find(|class| stops.contains(class))
+    };
     let (mut given, mut reads) = (BTreeSet::from([origin]), BTreeMap::new());
     let mut pending = vec![origin];
     while let Some(position) = pending.pop() {
         for input in graph.inputs(imported.order[position]) {
             let at = imported.position[&input];
-            match classes.get(&at) {
-                Some(class) if stops.contains(class) => {
-                    reads.entry(*class).or_insert(at);
+            match stop_at(at) {
+                Some(class) => {
+                    reads.entry(class).or_insert(at);
                 }
                 _ if is_leaf(&graph.node(input).operator) => {}
                 _ => {

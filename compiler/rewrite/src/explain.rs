@@ -51,14 +51,14 @@ pub(crate) fn between(imported: &mut Imported, left: Id, right: Id) -> Vec<Strin
 
 /// The new term of a class, over the very nodes that the given graph read.
 fn instance(imported: &mut Imported, space: &Space, choice: &Choice, group: &Group, class: usize) -> Id {
-    let node = space.chosen(choice, class).node.clone();
+    let candidate = space.chosen(choice, class);
+    let node = candidate.node().expect("a group is computed").clone();
     let inputs: Vec<Id> = node
         .inputs
         .iter()
-        .map(|&input| {
-            let number = space
-                .number(imported.classes.find(input))
-                .expect("an input of a needed class is in the space");
+        .zip(&candidate.operands)
+        .map(|(&input, &operand)| {
+            let number = space.computed(choice, operand);
             if let Some(&position) = group.reads.get(&number) {
                 imported.ids[position]
             } else if group.new.contains(&number) {

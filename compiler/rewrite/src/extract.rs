@@ -10,7 +10,7 @@ mod eliminate;
 mod exact;
 mod space;
 
-pub(crate) use space::{Choice, Space};
+pub(crate) use space::{Choice, Make, Space};
 
 /// What extraction settled on.
 pub(crate) struct Extraction {

@@ -29,6 +29,7 @@
 
 mod alternatives;
 mod analysis;
+mod arrangement;
 mod convert;
 mod cost;
 mod emit;

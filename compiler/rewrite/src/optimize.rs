@@ -81,12 +81,10 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
         .filter(|rule| options.classes.contains(&rule.class) && scopes.contains(&rule.scope))
         .collect();
     let mut imported = import(graph, options.explain);
+    let written = cheapest(graph, &imported, options).2.graph;
     let saturation = saturate(&mut imported.classes, &rules, options.limits);
-    let roots: Vec<Id> = roots(graph).map(|root| imported.class_of(root)).collect();
-    let space = Space::new(&imported.classes, &roots, &options.machine, options.batch);
-    let extraction = extract(&space, &given_choice(&imported, &space));
-    let emitted = emit(graph, &imported, &space, &extraction.choice);
-    let before = totals(graph, options);
+    let (space, extraction, emitted) = cheapest(graph, &imported, options);
+    let before = totals(&written, options);
     let after = totals(&emitted.graph, options);
     let search = Search {
         nodes: imported.classes.total_number_of_nodes(),
@@ -108,7 +106,7 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
     if after.picoseconds > before.picoseconds {
         // Only when the e-graph hit a limit in an odd moment; the promise holds whatever happens.
         return Optimized {
-            graph: graph.clone(),
+            graph: written,
             report: Report {
                 after: before,
                 changes: options.explain.then(Vec::new),
@@ -145,6 +143,15 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
     }
 }
 
+/// The cheapest graph in an e-graph. Before any rule has run that is the given graph, laid out as well as it can be.
+fn cheapest(graph: &Graph, imported: &Imported, options: &Options) -> (Space, Extraction, Emitted) {
+    let roots: Vec<Id> = roots(graph).map(|root| imported.class_of(root)).collect();
+    let space = Space::new(&imported.classes, &roots, &options.machine, options.batch);
+    let extraction = extract(&space, &given_choice(imported, &space));
+    let emitted = emit(graph, imported, &space, &extraction.choice);
+    (space, extraction, emitted)
+}
+
 /// The nodes that the result must still compute.
 fn roots(graph: &Graph) -> impl Iterator<Item = NodeId> + '_ {
     let outputs = graph.outputs().iter().map(|(_, id)| *id);
@@ -167,7 +174,7 @@ fn given_choice(imported: &Imported, space: &Space) -> Choice {
         if let Some(found) = space
             .candidates(class)
             .iter()
-            .position(|candidate| candidate.node == node)
+            .position(|candidate| candidate.node() == Some(&node))
         {
             *way = found;
         }
@@ -315,6 +322,7 @@ impl Changes<'_> {
             .flat_map(|&class| &self.imported.classes[self.space.id(class)].data.origins);
         let mut vanished: Vec<usize> = origins.copied().filter(|position| !told.contains(position)).collect();
         vanished.sort_unstable();
+        vanished.dedup();
         vanished
     }
 

@@ -203,6 +203,7 @@ fn direct_kernel(operator: &Operator) -> Option<Kernel> {
         Operator::UpsampleGrad(rule) => Kernel::UpsampleGradient {
             linear: is_linear(rule.mode),
         },
+        Operator::Relayout(_) => Kernel::Copy,
         Operator::ClipFactor(rule) => Kernel::ClipFactor { limit: rule.limit },
         _ => return None,
     })

@@ -1,15 +1,15 @@
 //! Walks the clusters in order and writes the plan: where each value lies, and which kernel makes it.
 //!
-//! Layout policy. Activations lie channels last, so that a convolution is a batch-reduce matrix product without
-//! rearranging its input, and carry a halo of zeros as wide as their widest reader needs, so that no kernel handles
-//! borders. What the caller gives and gets, and everything that exists once, lies dense and channels first. Aliases
-//! (dropout at inference, reshapes that move nothing) are views of the same bytes; other reshapes are made when somebody
-//! needs them as such.
+//! Layout policy. Activations lie as the rewriter chose for their node; where it chose nothing, channels last, so that a
+//! convolution is a batch-reduce matrix product without rearranging its input. They carry a halo of zeros as wide as
+//! their widest reader needs, so that no kernel handles borders. What the caller gives and gets, and everything that
+//! exists once, lies dense and channels first. Aliases (dropout at inference, reshapes that move nothing) are views of
+//! the same bytes; other reshapes are made when somebody needs them as such.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use netc_graph::operators::parameter::Role;
-use netc_graph::{Graph, NodeId, Operator, Type};
+use netc_graph::{Graph, Layout, NodeId, Operator, Type};
 use netc_runtime::DType;
 
 use crate::cluster::{Cluster, ClusterRead, cluster};
@@ -231,7 +231,7 @@ impl Planner<'_> {
         }
         let halo = self.readers.halo(id);
         let early = self.known_early.contains(&id);
-        let write = self.allocate(&ty, halo, early);
+        let write = self.allocate(&ty, self.layout(id), halo, early);
         self.halos.insert(id, halo);
         self.zero_halo(early, &write, halo);
         self.push(early, Kernel::Reshape, vec![source], write.clone(), 0);
@@ -252,7 +252,7 @@ impl Planner<'_> {
             return copy.clone();
         }
         let early = self.known_early.contains(&id);
-        let copy = self.allocate(&self.graph.ty(id).clone(), needed, early);
+        let copy = self.allocate(&self.graph.ty(id).clone(), Layout::ChannelsLast, needed, early);
         self.zero_halo(early, &copy, needed);
         self.push(early, Kernel::Copy, vec![view], copy.clone(), 0);
         self.rearranged.insert(id, copy.clone());
@@ -293,7 +293,7 @@ impl Planner<'_> {
             self.overwrite(dying)
         } else {
             let early = self.known_early.contains(&id);
-            let view = self.allocate(&ty, halo, early);
+            let view = self.allocate(&ty, self.layout(id), halo, early);
             self.halos.insert(id, halo);
             self.zero_halo(early, &view, halo);
             view
@@ -314,7 +314,8 @@ impl Planner<'_> {
         let index = self.graph.outputs().iter().position(|(_, output)| *output == id)?;
         let view = &self.plan.outputs[index].view;
         let flat = view.extents.channel == 1 || view.extents.row * view.extents.column == 1;
-        (flat && halo.is_none() && !self.known_early.contains(&id)).then(|| view.clone())
+        let as_given = flat || self.layout(id) == Layout::ChannelsFirst;
+        (as_given && halo.is_none() && !self.known_early.contains(&id)).then(|| view.clone())
     }
 
     /// The parameter that this node is the next value of, if it can be written in place.
@@ -329,32 +330,46 @@ impl Planner<'_> {
             .map(|update| update.parameter)
     }
 
-    /// Memory for a value, channels last if it is an activation.
-    fn allocate(&mut self, ty: &Type, halo: Halo, early: bool) -> View {
+    /// Memory for a value, in this layout and with a halo if it is an activation.
+    fn allocate(&mut self, ty: &Type, layout: Layout, halo: Halo, early: bool) -> View {
         if !ty.batched {
             return self.temporary(ty, early);
         }
         let extents = axes(&ty.shape);
-        let column = extents.channel;
-        let row = (halo.before[1] + extents.column + halo.after[1]) * column;
-        let sample_stride = (halo.before[0] + extents.row + halo.after[0]) * row;
+        let [rows, columns] = [
+            halo.before[0] + extents.row + halo.after[0],
+            halo.before[1] + extents.column + halo.after[1],
+        ];
+        let strides = match layout {
+            Layout::ChannelsFirst => Axes {
+                channel: rows * columns,
+                row: columns,
+                column: 1,
+            },
+            Layout::ChannelsLast => Axes {
+                channel: 1,
+                row: columns * extents.channel,
+                column: extents.channel,
+            },
+        };
+        let sample_stride = extents.channel * rows * columns;
         let buffer = self.buffer(
             sample_stride * ty.dtype.size_bytes(),
             Place::Batched { offset_bytes: 0 },
         );
-        let offset = halo.before[0] * row + halo.before[1] * column;
         View {
             buffer,
             dtype: ty.dtype,
-            offset,
+            offset: halo.before[0] * strides.row + halo.before[1] * strides.column,
             extents,
-            strides: Axes {
-                channel: 1,
-                row,
-                column,
-            },
+            strides,
             sample_stride,
         }
+    }
+
+    /// How a node's value is to lie.
+    fn layout(&self, id: NodeId) -> Layout {
+        chosen_layout(self.graph, id).unwrap_or(Layout::ChannelsLast)
     }
 
     /// Memory for a dense, channels-first value: in the arena, or prepared if it is known when parameters are bound.
@@ -457,6 +472,15 @@ impl Planner<'_> {
         self.plan.batched_bytes = batched;
         self.plan.fixed_bytes = fixed;
         self.plan
+    }
+}
+
+/// The layout that the rewriter chose for a node, if it did.
+pub(crate) fn chosen_layout(graph: &Graph, id: NodeId) -> Option<Layout> {
+    let node = graph.node(id);
+    match &node.operator {
+        Operator::Relayout(rule) => Some(rule.layout),
+        _ => node.layout,
     }
 }
 

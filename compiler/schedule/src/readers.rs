@@ -8,6 +8,7 @@ use netc_graph::{Graph, NodeId, Operator};
 use crate::cluster::{Cluster, ClusterRead};
 use crate::geometry::{Halo, axes, backward_phases, forward_taps, two_dimensional};
 use crate::kernel::{Spread, Stride};
+use crate::planner::chosen_layout;
 
 /// What is known about readers once the order is fixed.
 pub(crate) struct Readers {
@@ -94,6 +95,7 @@ impl Readers {
                     && !self.deferred.contains(id)
                     && !graph.users(*id).iter().any(|user| self.deferred.contains(user))
                     && graph.ty(*id) == graph.ty(cluster.root)
+                    && chosen_layout(graph, *id) == chosen_layout(graph, cluster.root)
             };
             let full = body.reads.iter().filter_map(|(read, spread)| match read {
                 ClusterRead::Node(id) if *spread == Spread::Full => Some(*id),

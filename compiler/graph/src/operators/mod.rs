@@ -65,6 +65,7 @@ pub mod multiply_scalar;
 pub mod pad;
 pub mod parameter;
 pub mod random_drop;
+pub mod relayout;
 pub mod relu;
 pub mod relu_grad;
 pub mod reshape;

@@ -1,27 +1,64 @@
 //! The choices there are: classes by number, each with its candidates.
+//!
+//! A class of the space is an e-class in one layout. Its candidates are the e-nodes of that class whose kernels can write
+//! that layout, and the copy from the other one.
 
 use std::collections::BTreeMap;
 
 use egg::{Id, Language};
+use netc_graph::operators::relayout::Relayout;
+use netc_graph::{Layout, Operator};
 
-use crate::analysis::Classes;
+use crate::analysis::{Classes, Facts};
+use crate::arrangement::{Operand, ways};
 use crate::cost::{Machine, Place, ends_step};
 use crate::language::ENode;
 
 /// For each class the number of the candidate taken. Meaningful for every class, needed or not.
 pub(crate) type Choice = Vec<usize>;
 
-/// An e-node that a class may be made by.
+/// How a class may be made.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
-    pub(crate) node: ENode,
+    pub(crate) make: Make,
+    /// Classes of the operands, in the operator's order.
+    pub(crate) operands: Vec<usize>,
     /// Classes it takes, each once, sorted.
     pub(crate) inputs: Vec<usize>,
     /// Picoseconds of the node alone.
     pub(crate) cost: u64,
 }
 
+/// What a candidate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Make {
+    /// A member of the e-class.
+    Node(ENode),
+    /// A copy of the same e-class in the other layout, its only operand.
+    Relayout,
+}
+
 impl Candidate {
+    fn new(make: Make, operands: Vec<usize>, cost: u64) -> Self {
+        let mut inputs = operands.clone();
+        inputs.sort_unstable();
+        inputs.dedup();
+        Self {
+            make,
+            operands,
+            inputs,
+            cost,
+        }
+    }
+
+    /// The e-node, unless it is a copy.
+    pub(crate) const fn node(&self) -> Option<&ENode> {
+        match &self.make {
+            Make::Node(node) => Some(node),
+            Make::Relayout => None,
+        }
+    }
+
     /// Whether taking it costs nothing and needs nothing.
     pub(crate) fn is_free(&self) -> bool {
         self.cost == 0 && self.inputs.is_empty()
@@ -33,39 +70,70 @@ impl Candidate {
 pub(crate) struct Space {
     pub(crate) roots: Vec<usize>,
     ids: Vec<Id>,
-    numbers: BTreeMap<Id, usize>,
+    layouts: Vec<Layout>,
+    numbers: BTreeMap<(Id, Layout), usize>,
     candidates: Vec<Vec<Candidate>>,
 }
 
 impl Space {
+    /// Roots are wanted as callers get them, channels first.
     pub(crate) fn new(classes: &Classes, roots: &[Id], machine: &Machine, batch: usize) -> Self {
-        let mut ids: Vec<Id> = roots.iter().map(|&root| classes.find(root)).collect();
-        let mut numbers = BTreeMap::new();
-        let mut next = 0;
-        ids.dedup();
-        let mut pending = std::mem::take(&mut ids);
-        pending.reverse();
-        while let Some(id) = pending.pop() {
-            if numbers.contains_key(&id) {
-                continue;
-            }
-            numbers.insert(id, next);
-            ids.push(id);
-            next += 1;
-            for node in &classes[id].nodes {
-                pending.extend(node.children().iter().map(|&child| classes.find(child)));
+        let order = reachable(classes, roots);
+        let varying = varying(classes, &order);
+        let (mut ids, mut layouts, mut numbers) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for &id in &order {
+            let count = if varying[&id] { 2 } else { 1 };
+            for &layout in &Layout::ALL[..count] {
+                numbers.insert((id, layout), ids.len());
+                ids.push(id);
+                layouts.push(layout);
             }
         }
-        let candidates = ids
-            .iter()
-            .map(|&id| candidates(classes, id, &numbers, machine, batch))
-            .collect();
-        let roots = roots.iter().map(|&root| numbers[&classes.find(root)]).collect();
-        Self {
-            roots,
+        let mut space = Self {
+            roots: roots
+                .iter()
+                .map(|&root| numbers[&(classes.find(root), Layout::ChannelsFirst)])
+                .collect(),
+            candidates: vec![Vec::new(); ids.len()],
             ids,
+            layouts,
             numbers,
-            candidates,
+        };
+        let price = Price {
+            classes,
+            machine,
+            batch,
+            varying,
+        };
+        for id in order {
+            space.add_candidates(id, &price);
+        }
+        space
+    }
+
+    fn add_candidates(&mut self, id: Id, price: &Price<'_>) {
+        let classes = price.classes;
+        for node in &classes[id].nodes {
+            let node = node.clone().map_children(|child| classes.find(child));
+            // A candidate that needs its own class can never be taken.
+            if node.inputs.contains(&id) {
+                continue;
+            }
+            for (way, cost) in price.node(id, &node) {
+                let operands = node.inputs.iter().zip(way.inputs);
+                let operands = operands
+                    .map(|(&input, layout)| self.numbers[&(input, layout)])
+                    .collect();
+                let class = self.numbers[&(id, way.output)];
+                self.candidates[class].push(Candidate::new(Make::Node(node.clone()), operands, cost));
+            }
+        }
+        if price.varying[&id] {
+            let [first, last] = Layout::ALL.map(|layout| self.numbers[&(id, layout)]);
+            for (class, other) in [(first, last), (last, first)] {
+                let cost = price.relayout(id, self.layouts[class]);
+                self.candidates[class].push(Candidate::new(Make::Relayout, vec![other], cost));
+            }
         }
     }
 
@@ -74,17 +142,19 @@ impl Space {
     pub(crate) fn of_costs(roots: Vec<usize>, classes: Vec<Vec<(u64, Vec<usize>)>>) -> Self {
         let mut table = crate::language::Table::default();
         let operator = table.intern(&netc_graph::operators::relu::Relu {}.into(), "");
-        let make = |(cost, mut inputs): (u64, Vec<usize>)| {
+        let make = |(cost, inputs): (u64, Vec<usize>)| {
             let node = table.node(
                 operator,
                 inputs.iter().map(|&input| Id::from(input)).collect::<Vec<_>>(),
             );
-            inputs.sort_unstable();
-            inputs.dedup();
-            Candidate { node, inputs, cost }
+            Candidate::new(Make::Node(node), inputs, cost)
         };
         let ids: Vec<Id> = (0..classes.len()).map(Id::from).collect();
-        let numbers = ids.iter().enumerate().map(|(number, &id)| (id, number)).collect();
+        let layouts = vec![Layout::ChannelsFirst; ids.len()];
+        let numbered = ids.iter().enumerate();
+        let numbers = numbered
+            .map(|(number, &id)| ((id, Layout::ChannelsFirst), number))
+            .collect();
         let candidates = classes
             .into_iter()
             .map(|class| class.into_iter().map(make).collect())
@@ -92,6 +162,7 @@ impl Space {
         Self {
             roots,
             ids,
+            layouts,
             numbers,
             candidates,
         }
@@ -109,9 +180,30 @@ impl Space {
         self.ids[class]
     }
 
-    /// Number of a canonical class, if the roots can reach it.
-    pub(crate) fn number(&self, id: Id) -> Option<usize> {
-        self.numbers.get(&id).copied()
+    /// The e-class and layout that a class is.
+    pub(crate) fn key(&self, class: usize) -> (Id, Layout) {
+        (self.ids[class], self.layouts[class])
+    }
+
+    /// The layout of a class's value, if layouts make a difference to it.
+    pub(crate) fn layout(&self, class: usize) -> Option<Layout> {
+        let other = (self.ids[class], Layout::ChannelsLast);
+        self.numbers.contains_key(&other).then_some(self.layouts[class])
+    }
+
+    /// Numbers of a canonical class in all its layouts; none if the roots cannot reach it.
+    pub(crate) fn numbers(&self, id: Id) -> impl Iterator<Item = usize> + '_ {
+        Layout::ALL
+            .into_iter()
+            .filter_map(move |layout| self.numbers.get(&(id, layout)).copied())
+    }
+
+    /// Where a class's value is computed: itself, unless it is a copy in another layout.
+    pub(crate) fn computed(&self, choice: &Choice, class: usize) -> usize {
+        match self.chosen(choice, class).make {
+            Make::Node(_) => class,
+            Make::Relayout => self.chosen(choice, class).operands[0],
+        }
     }
 
     pub(crate) fn chosen<'a>(&'a self, choice: &Choice, class: usize) -> &'a Candidate {
@@ -206,36 +298,87 @@ enum State {
     Done,
 }
 
-fn candidates(
-    classes: &Classes,
-    id: Id,
-    numbers: &BTreeMap<Id, usize>,
-    machine: &Machine,
-    batch: usize,
-) -> Vec<Candidate> {
-    let members = classes[id]
-        .nodes
-        .iter()
-        .map(|node| node.clone().map_children(|child| classes.find(child)));
-    let of = |node: ENode| {
-        let facts: Vec<_> = node.inputs.iter().map(|&input| &classes[input].data).collect();
-        let types: Vec<_> = facts.iter().map(|facts| &facts.ty).collect();
-        let bound = classes[id].data.bound;
-        let operator = &classes.analysis.table.get(node.operator).operator;
-        let joins = node.inputs.first().is_some_and(|&first| {
-            let table = &classes.analysis.table;
-            classes[first]
-                .nodes
-                .iter()
-                .any(|member| ends_step(&table.get(member.operator).operator))
-        });
-        let place = Place { batch, bound, joins };
-        let cost = machine.cost(operator, &types, &classes[id].data.ty, place);
-        let mut inputs: Vec<usize> = node.inputs.iter().map(|input| numbers[input]).collect();
-        inputs.sort_unstable();
-        inputs.dedup();
-        Candidate { node, inputs, cost }
+/// Canonical classes that the roots can reach, users before what they use where possible.
+fn reachable(classes: &Classes, roots: &[Id]) -> Vec<Id> {
+    let mut pending: Vec<Id> = roots.iter().rev().map(|&root| classes.find(root)).collect();
+    let (mut seen, mut order) = (std::collections::BTreeSet::new(), Vec::new());
+    while let Some(id) = pending.pop() {
+        if seen.insert(id) {
+            order.push(id);
+            for node in &classes[id].nodes {
+                pending.extend(node.children().iter().map(|&child| classes.find(child)));
+            }
+        }
+    }
+    order
+}
+
+/// Whether each class can lie in more than one way: images, and vectors that an image was flattened into.
+fn varying(classes: &Classes, order: &[Id]) -> BTreeMap<Id, bool> {
+    let image = |id: Id| !classes[id].data.bound && Layout::matters(&classes[id].data.ty);
+    let flattened = |id: Id| {
+        let table = &classes.analysis.table;
+        let vector = classes[id].data.ty.shape.rank() == 1;
+        let mut members = classes[id].nodes.iter();
+        vector
+            && members.any(|node| {
+                matches!(table.get(node.operator).operator, Operator::Reshape(_)) && image(classes.find(node.inputs[0]))
+            })
     };
-    // A candidate that needs its own class can never be taken.
-    members.filter(|node| !node.inputs.contains(&id)).map(of).collect()
+    order.iter().map(|&id| (id, image(id) || flattened(id))).collect()
+}
+
+/// What candidates cost.
+struct Price<'a> {
+    classes: &'a Classes,
+    machine: &'a Machine,
+    batch: usize,
+    varying: BTreeMap<Id, bool>,
+}
+
+impl Price<'_> {
+    fn operand<'f>(&self, id: Id, facts: &'f Facts) -> Operand<'f> {
+        Operand {
+            ty: &facts.ty,
+            varies: self.varying[&id],
+        }
+    }
+
+    /// Every way to compute an e-node, with its cost.
+    fn node(&self, id: Id, node: &ENode) -> Vec<(crate::arrangement::Way, u64)> {
+        let classes = self.classes;
+        let facts: Vec<&Facts> = node.inputs.iter().map(|&input| &classes[input].data).collect();
+        let types: Vec<_> = facts.iter().map(|facts| &facts.ty).collect();
+        let operands: Vec<Operand<'_>> = node
+            .inputs
+            .iter()
+            .zip(&facts)
+            .map(|(&input, facts)| self.operand(input, facts))
+            .collect();
+        let table = &classes.analysis.table;
+        let operator = &table.get(node.operator).operator;
+        let joins = node.inputs.first().is_some_and(|&first| {
+            let mut members = classes[first].nodes.iter();
+            members.any(|member| ends_step(&table.get(member.operator).operator))
+        });
+        let place = Place {
+            batch: self.batch,
+            bound: classes[id].data.bound,
+            joins,
+        };
+        let cost = self.machine.cost(operator, &types, &classes[id].data.ty, place);
+        let ways = ways(operator, &operands, self.operand(id, &classes[id].data));
+        ways.into_iter().map(|way| (way, cost)).collect()
+    }
+
+    /// The copy of a value into a layout.
+    fn relayout(&self, id: Id, layout: Layout) -> u64 {
+        let ty = &self.classes[id].data.ty;
+        let place = Place {
+            batch: self.batch,
+            bound: false,
+            joins: false,
+        };
+        self.machine.cost(&Relayout { layout }.into(), &[ty], ty, place)
+    }
 }

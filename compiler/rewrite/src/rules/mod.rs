@@ -1,6 +1,7 @@
 //! All rewrite rules, by family. A family is a file; a rule is one entry in it, with its samples.
 
 mod activation;
+mod algorithms;
 mod constant;
 mod folding;
 mod identity;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Vec<Rule> {
         folding::rules(),
         linear::rules(),
         merging::rules(),
+        algorithms::rules(),
     ];
     let tidying = tidying.into_iter().flatten().map(Rule::on_weights);
     tidying.chain(others.into_iter().flatten()).collect()

@@ -115,10 +115,12 @@ fn operators(graph: &Graph) -> Vec<&'static str> {
         .collect()
 }
 
-/// Operators that run for every sample; what is computed when weights are bound is left out.
+/// Operators that run for every sample; what is computed when weights are bound is left out, and so are copies from one
+/// layout to another.
 fn per_run(graph: &Graph) -> Vec<&'static str> {
     let batched = graph.topological().into_iter().filter(|&id| graph.ty(id).batched);
-    batched.map(|id| graph.node(id).operator.name()).collect()
+    let names = batched.map(|id| graph.node(id).operator.name());
+    names.filter(|name| *name != "relayout").collect()
 }
 
 #[test]
@@ -191,7 +193,7 @@ fn training_graphs_keep_their_updates() {
     s.graph.add_update(w, step);
     s.graph.add_update(w2, sum);
     let optimized = optimize(&s.graph, &Options::strict());
-    assert!(optimized.graph.node_count() < s.graph.node_count());
+    assert!(per_run(&optimized.graph).len() < per_run(&s.graph).len());
     let bound = bindings(&s.graph, 1);
     assert_eq!(run(&s.graph, &bound), run(&optimized.graph, &bound));
 }
