@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use netc_schedule::kernel::{Contract, PackWeights, Stride, Tap, WeightGradient};
+use netc_schedule::kernel::{Contract, Lanes, PackWeights, Stride, Tap, WeightGradient};
 use netc_schedule::{Expression, Kernel, Machine, Step, View};
 
 use crate::builder::Builder;
@@ -65,37 +65,67 @@ struct Case {
     name: &'static str,
     depth: usize,
     width: usize,
-    kernel: usize,
+    kernel: (usize, usize),
     stride: usize,
     out: (usize, usize),
     batch: usize,
 }
 
-impl Case {
-    const fn taps(&self) -> usize {
-        self.kernel * self.kernel
+/// How a contraction's operands lie, and what shares a vector.
+#[derive(Clone, Copy)]
+enum Form {
+    /// All channels last, lanes are channels.
+    Last,
+    /// From channels first to channels last, lanes are channels.
+    FirstToLast,
+    /// All channels first, lanes are columns.
+    Columns,
+}
+
+impl Form {
+    const fn orders(self) -> [Order; 2] {
+        match self {
+            Self::Last => [Order::ChannelsLast, Order::ChannelsLast],
+            Self::FirstToLast => [Order::ChannelsFirst, Order::ChannelsLast],
+            Self::Columns => [Order::ChannelsFirst, Order::ChannelsFirst],
+        }
     }
 
-    fn operands(&self, machine: &Machine) -> (Setup, View, View, View) {
+    const fn lanes(self) -> Lanes {
+        match self {
+            Self::Last | Self::FirstToLast => Lanes::Channels,
+            Self::Columns => Lanes::Columns,
+        }
+    }
+}
+
+impl Case {
+    const fn taps(&self) -> usize {
+        self.kernel.0 * self.kernel.1
+    }
+
+    fn operands(&self, machine: &Machine, form: Form) -> (Setup, View, View, View) {
         let mut setup = Setup::new(1).on(machine);
-        let reach = |out: usize| (out - 1) * self.stride + self.kernel;
-        let extents = (self.depth, reach(self.out.0), reach(self.out.1));
-        let x = setup.batched(extents, Order::ChannelsLast, 0);
-        let y = setup.batched((self.width, self.out.0, self.out.1), Order::ChannelsLast, 0);
-        let packed = self.width.next_multiple_of(machine.panel(self.width)) * self.taps() * self.depth;
+        let reach = |out: usize, kernel: usize| (out - 1) * self.stride + kernel;
+        let extents = (self.depth, reach(self.out.0, self.kernel.0), reach(self.out.1, self.kernel.1));
+        let [from, to] = form.orders();
+        let x = setup.batched(extents, from, 0);
+        let y = setup.batched((self.width, self.out.0, self.out.1), to, 0);
+        let panel = form.lanes().panel(self.width, machine);
+        let packed = self.width.next_multiple_of(panel) * self.taps() * self.depth;
         let weights = setup.flat(packed);
         (setup, x, y, weights)
     }
 
     fn tap_list(&self) -> Vec<Tap> {
-        let kernel = self.kernel as isize;
-        (0..kernel)
-            .flat_map(|row| (0..kernel).map(move |column| Tap { row, column }))
+        let (rows, columns) = (self.kernel.0 as isize, self.kernel.1 as isize);
+        (0..rows)
+            .flat_map(|row| (0..columns).map(move |column| Tap { row, column }))
             .collect()
     }
 
-    fn contract(&self, machine: &Machine) -> (Step, Setup) {
-        let (setup, x, y, weights) = self.operands(machine);
+    fn contract(&self, machine: &Machine, form: Form) -> (Step, Setup) {
+        let (setup, x, y, weights) = self.operands(machine, form);
         let kernel = Kernel::Contract(Contract {
             taps: self.tap_list(),
             stride: Stride {
@@ -105,7 +135,8 @@ impl Case {
             groups: 1,
             depth: self.depth,
             width: self.width,
-            panel: machine.panel(self.width),
+            panel: form.lanes().panel(self.width, machine),
+            lanes: form.lanes(),
             bias: false,
             epilogue: Expression::identity(),
         });
@@ -122,7 +153,7 @@ impl Case {
     }
 
     fn weight_gradient(&self, machine: &Machine) -> (Step, Setup) {
-        let (mut setup, x, y, _) = self.operands(machine);
+        let (mut setup, x, y, _) = self.operands(machine, Form::Last);
         let dw = setup.flat(self.taps() * self.depth * self.width);
         let kernel = Kernel::WeightGradient(WeightGradient {
             taps: self.tap_list(),
@@ -188,12 +219,12 @@ fn time(step: &Step, setup: &Setup, machine: &Machine, batch: usize) -> f64 {
     seconds
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 16] = [
     Case {
         name: "lenet conv1, batch 1",
         depth: 1,
         width: 6,
-        kernel: 5,
+        kernel: (5, 5),
         stride: 1,
         out: (28, 28),
         batch: 1,
@@ -202,7 +233,7 @@ const CASES: [Case; 10] = [
         name: "lenet conv1, batch 64",
         depth: 1,
         width: 6,
-        kernel: 5,
+        kernel: (5, 5),
         stride: 1,
         out: (28, 28),
         batch: 64,
@@ -211,7 +242,7 @@ const CASES: [Case; 10] = [
         name: "lenet conv2, batch 1",
         depth: 6,
         width: 16,
-        kernel: 5,
+        kernel: (5, 5),
         stride: 1,
         out: (10, 10),
         batch: 1,
@@ -220,7 +251,7 @@ const CASES: [Case; 10] = [
         name: "lenet conv2, batch 64",
         depth: 6,
         width: 16,
-        kernel: 5,
+        kernel: (5, 5),
         stride: 1,
         out: (10, 10),
         batch: 64,
@@ -229,16 +260,70 @@ const CASES: [Case; 10] = [
         name: "lenet conv3, batch 1",
         depth: 16,
         width: 120,
-        kernel: 5,
+        kernel: (5, 5),
         stride: 1,
         out: (1, 1),
+        batch: 1,
+    },
+    Case {
+        name: "ecg conv1 at 360",
+        depth: 1,
+        width: 16,
+        kernel: (1, 7),
+        stride: 1,
+        out: (1, 360),
+        batch: 1,
+    },
+    Case {
+        name: "ecg conv1 at 3600",
+        depth: 1,
+        width: 16,
+        kernel: (1, 7),
+        stride: 1,
+        out: (1, 3600),
+        batch: 1,
+    },
+    Case {
+        name: "ecg conv2 at 180",
+        depth: 16,
+        width: 32,
+        kernel: (1, 5),
+        stride: 1,
+        out: (1, 180),
+        batch: 1,
+    },
+    Case {
+        name: "ecg conv3 at 90",
+        depth: 32,
+        width: 64,
+        kernel: (1, 3),
+        stride: 1,
+        out: (1, 90),
+        batch: 1,
+    },
+    Case {
+        name: "3x3 3->16 at 32x32",
+        depth: 3,
+        width: 16,
+        kernel: (3, 3),
+        stride: 1,
+        out: (32, 32),
+        batch: 1,
+    },
+    Case {
+        name: "3x3 3->16 at 16x16, stride 2",
+        depth: 3,
+        width: 16,
+        kernel: (3, 3),
+        stride: 2,
+        out: (16, 16),
         batch: 1,
     },
     Case {
         name: "3x3 64->64 at 32x32",
         depth: 64,
         width: 64,
-        kernel: 3,
+        kernel: (3, 3),
         stride: 1,
         out: (32, 32),
         batch: 4,
@@ -247,7 +332,7 @@ const CASES: [Case; 10] = [
         name: "alexnet conv1",
         depth: 3,
         width: 64,
-        kernel: 11,
+        kernel: (11, 11),
         stride: 4,
         out: (55, 55),
         batch: 1,
@@ -256,7 +341,7 @@ const CASES: [Case; 10] = [
         name: "alexnet conv2",
         depth: 64,
         width: 192,
-        kernel: 5,
+        kernel: (5, 5),
         stride: 1,
         out: (27, 27),
         batch: 1,
@@ -265,7 +350,7 @@ const CASES: [Case; 10] = [
         name: "dense 9216x4096, batch 1",
         depth: 9216,
         width: 4096,
-        kernel: 1,
+        kernel: (1, 1),
         stride: 1,
         out: (1, 1),
         batch: 1,
@@ -274,12 +359,61 @@ const CASES: [Case; 10] = [
         name: "dense 9216x4096, batch 16",
         depth: 9216,
         width: 4096,
-        kernel: 1,
+        kernel: (1, 1),
         stride: 1,
         out: (1, 1),
         batch: 16,
     },
 ];
+
+/// Whether a row is to be printed: `NETC_MEASURE=lenet,ecg` prints only those whose names contain one of the words.
+fn wanted(name: &str) -> bool {
+    let words = std::env::var("NETC_MEASURE").unwrap_or_default();
+    words.is_empty() || words.split(',').any(|word| name.contains(word))
+}
+
+/// One case forward, in every form that it can take.
+#[expect(clippy::print_stdout, reason = "the table is what this is for")]
+fn contract_row(case: &Case, machine: &Machine, peak: f64) {
+    for form in [Form::Last, Form::FirstToLast, Form::Columns] {
+        let (step, setup) = case.contract(machine, form);
+        let stride = Stride {
+            row: case.stride,
+            column: case.stride,
+        };
+        let name = match form {
+            Form::Last => "channels last",
+            Form::FirstToLast => "first to last",
+            Form::Columns if Lanes::fit_columns(&step.reads[0], &step.write, stride) => "columns",
+            Form::Columns => continue,
+        };
+        let compile = compile_us(&step, machine);
+        let seconds = time(&step, &setup, machine, case.batch);
+        let speed = 2.0 * case.macs() as f64 / seconds / 1e9;
+        println!(
+            "  {:28} {name:14} {:9.2} us {speed:6.1} GFLOP/s ({:3.0} %)  compiled in {compile:.0} us",
+            case.name,
+            seconds * 1e6,
+            100.0 * speed / peak,
+        );
+    }
+}
+
+/// The weight gradient of one case.
+#[expect(clippy::print_stdout, reason = "the table is what this is for")]
+fn weight_gradient_row(case: &Case, machine: &Machine, peak: f64) {
+    let (step, setup) = case.weight_gradient(machine);
+    let compile = compile_us(&step, machine);
+    let seconds = time(&step, &setup, machine, case.batch);
+    let speed = 2.0 * case.macs() as f64 / seconds / 1e9;
+    println!(
+        "  {:28} {:14} {:9.2} us {speed:6.1} GFLOP/s ({:3.0} %)  compiled in {compile:.0} us",
+        case.name,
+        "its gradient",
+        seconds * 1e6,
+        100.0 * speed / peak,
+    );
+}
 
 #[test]
 #[ignore = "takes seconds and prints a table; for people"]
@@ -289,22 +423,14 @@ fn measure() {
         let peak = peak(&machine);
         println!("{} lanes, peak {peak:.1} GFLOP/s", machine.lanes);
         for case in &CASES {
-            let (step, setup) = case.contract(&machine);
-            let forward_compile = compile_us(&step, &machine);
-            let forward = time(&step, &setup, &machine, case.batch);
-            let (step, setup) = case.weight_gradient(&machine);
-            let backward_compile = compile_us(&step, &machine);
-            let backward = time(&step, &setup, &machine, case.batch);
-            let speed = |seconds: f64| 2.0 * case.macs() as f64 / seconds / 1e9;
-            let (forward_speed, backward_speed) = (speed(forward), speed(backward));
-            println!(
-                "  {:26} contract {:9.1} us {forward_speed:6.1} ({:3.0} %)  weight_gradient {:9.1} us {backward_speed:6.1} ({:3.0} %)  compiled in {forward_compile:.0} and {backward_compile:.0} us",
-                case.name,
-                forward * 1e6,
-                100.0 * forward_speed / peak,
-                backward * 1e6,
-                100.0 * backward_speed / peak,
-            );
+            if !wanted(case.name) {
+                continue;
+            }
+            contract_row(case, &machine, peak);
+            weight_gradient_row(case, &machine, peak);
+        }
+        if !wanted("pack") {
+            continue;
         }
         let pack = PackWeights {
             groups: 1,

@@ -23,6 +23,7 @@ mod positions;
 mod product;
 mod reduce;
 mod reshape;
+mod row;
 mod softmax;
 mod taps;
 mod upsample;
@@ -44,7 +45,7 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
     match &step.kernel {
         Kernel::Contract(contract) => contract::build(step, contract, machine),
         Kernel::WeightGradient(gradient) => weight_gradient::build(step, gradient, machine),
-        Kernel::PackWeights(pack) => pack::build(step, pack, machine.panel_lanes(pack.panel)),
+        Kernel::PackWeights(pack) => pack::build(step, pack, pack_lanes(pack.panel, machine)),
         Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),
         Kernel::ClipFactor { limit } => clip_factor::build(step, *limit),
         Kernel::Pointwise(pointwise) => pointwise::build(step, pointwise, lanes),
@@ -69,6 +70,12 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
         Kernel::UpsampleGradient { linear } => upsample::backward(step, *linear, across),
         Kernel::Reshape => reshape::reshape(step, lanes),
     }
+}
+
+/// Lanes that panels are written with: the most that divide them, or one.
+fn pack_lanes(panel: usize, machine: &Machine) -> usize {
+    let whole = |lanes: &usize| panel.is_multiple_of(*lanes);
+    machine.widths().find(whole).unwrap_or(1)
 }
 
 /// Lanes for a kernel whose vectors run along channels if those lie side by side: the most that leave few channels over.

@@ -1,0 +1,156 @@
+//! Neighboring columns as vectors: how a row of known length is cut, and loads of every second element.
+
+use netc_schedule::Machine;
+
+use crate::builder::{Builder, ELEMENT_BYTES};
+use crate::ir::{Float, Int};
+
+/// Vectors of one width over columns of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vectors {
+    /// First column.
+    pub(crate) first: usize,
+    /// Columns in a vector.
+    pub(crate) lanes: usize,
+    /// Whole vectors, one after the other.
+    pub(crate) whole: usize,
+    /// The vector for what is left over.
+    pub(crate) last: Option<Piece>,
+}
+
+/// One vector's columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// First column.
+    pub(crate) column: usize,
+    /// How many columns there are; lanes beyond them touch no memory.
+    pub(crate) valid: usize,
+}
+
+impl Vectors {
+    /// All vectors.
+    pub(crate) fn count(&self) -> usize {
+        self.whole + usize::from(self.last.is_some())
+    }
+
+    /// The vectors of a range.
+    pub(crate) fn pieces(&self, range: std::ops::Range<usize>) -> Vec<Piece> {
+        let whole = |index: usize| Piece {
+            column: self.first + index * self.lanes,
+            valid: self.lanes,
+        };
+        let piece = |index: usize| if index < self.whole { Some(whole(index)) } else { self.last };
+        range.filter_map(piece).collect()
+    }
+}
+
+/// Vectors that cover `columns` columns exactly, as few as possible.
+///
+/// With lane masks, a last vector is filled in part. Without, it is whole and covers some columns again where work may
+/// be done twice (`repeatable`: nothing is read that was written); else what is left goes in narrower vectors.
+pub(crate) fn cut(columns: usize, machine: &Machine, repeatable: bool) -> Vec<Vectors> {
+    if machine.masks_lanes() && columns > 1 {
+        let lanes = machine.widths().filter(|lanes| *lanes >= columns.min(machine.lanes)).last();
+        let lanes = lanes.expect("the widest vector is wide enough");
+        let rest = columns % lanes;
+        let last = (rest > 0).then_some(Piece {
+            column: columns - rest,
+            valid: rest,
+        });
+        return vec![Vectors {
+            first: 0,
+            lanes,
+            whole: columns / lanes,
+            last,
+        }];
+    }
+    let (mut cuts, mut first) = (Vec::new(), 0);
+    for lanes in machine.widths().chain([1]) {
+        let (whole, rest) = ((columns - first) / lanes, (columns - first) % lanes);
+        if whole == 0 {
+            continue;
+        }
+        let repeats = rest > 0 && repeatable;
+        let last = repeats.then_some(Piece {
+            column: columns - lanes,
+            valid: lanes,
+        });
+        cuts.push(Vectors {
+            first,
+            lanes,
+            whole,
+            last,
+        });
+        first = if repeats { columns } else { columns - rest };
+    }
+    cuts
+}
+
+/// `valid` floats, each the second after the one before, from `base + offset` bytes on. Reads nothing beyond the last.
+pub(crate) fn every_other(b: &mut Builder, base: Int, offset: usize, valid: usize, lanes: usize) -> Float {
+    if lanes == 1 {
+        return b.load(base, offset, 1);
+    }
+    // The second load starts at the last lane of the first, so that it ends with the last element.
+    let count = 2 * valid - 1;
+    let low = b.load_first(base, offset, count.min(lanes), lanes);
+    if count <= lanes {
+        return b.permute(low, low, |lane| 2 * lane % lanes);
+    }
+    let next = offset + (lanes - 1) * ELEMENT_BYTES;
+    let high = b.load_first(base, next, count + 1 - lanes, lanes);
+    b.permute(low, high, |lane| if 2 * lane < lanes { 2 * lane } else { 2 * lane + 1 })
+}
+
+/// `valid` pairs of floats from `base + offset` bytes on: the first of each, and the second of each.
+pub(crate) fn pairs(b: &mut Builder, base: Int, offset: usize, valid: usize, lanes: usize) -> [Float; 2] {
+    if lanes == 1 {
+        return [offset, offset + ELEMENT_BYTES].map(|offset| b.load(base, offset, 1));
+    }
+    let count = 2 * valid;
+    let low = b.load_first(base, offset, count.min(lanes), lanes);
+    let high = if count > lanes {
+        b.load_first(base, offset + lanes * ELEMENT_BYTES, count - lanes, lanes)
+    } else {
+        low
+    };
+    [0, 1].map(|second| b.permute(low, high, |lane| 2 * lane + second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covered(cuts: &[Vectors]) -> Vec<usize> {
+        let pieces = cuts.iter().flat_map(|cut| cut.pieces(0..cut.count()));
+        pieces.flat_map(|piece| piece.column..piece.column + piece.valid).collect()
+    }
+
+    #[test]
+    fn every_column_is_covered() {
+        for machine in [Machine::portable(), Machine::avx2(), Machine::avx512()] {
+            for columns in 1..70 {
+                let once = covered(&cut(columns, &machine, false));
+                assert_eq!(once, (0..columns).collect::<Vec<_>>(), "{machine:?}");
+                let mut again = covered(&cut(columns, &machine, true));
+                again.sort_unstable();
+                again.dedup();
+                assert_eq!(again, once, "{machine:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_classic_networks() {
+        let count = |columns: usize, machine: &Machine| {
+            let cuts = cut(columns, machine, true);
+            cuts.iter().map(|cut| (cut.lanes, cut.count())).collect::<Vec<_>>()
+        };
+        assert_eq!(count(28, &Machine::avx512()), [(16, 2)]);
+        assert_eq!(count(28, &Machine::avx2()), [(8, 4)]);
+        assert_eq!(count(28, &Machine::portable()), [(4, 7)]);
+        assert_eq!(count(10, &Machine::avx512()), [(16, 1)]);
+        assert_eq!(count(10, &Machine::avx2()), [(8, 2)]);
+        assert_eq!(count(3, &Machine::avx2()), [(1, 3)]);
+    }
+}
