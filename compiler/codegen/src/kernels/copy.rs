@@ -1,16 +1,21 @@
 //! Copies between arrangements, fills, and zeros around images.
 
-use netc_schedule::{Axes, Step, View};
+use netc_schedule::{Axes, Machine, Step, View};
 
 use super::BuiltKernel;
 use super::nest::{Nest, Split, narrowing_vectors, vectors};
+use super::transpose::Transpose;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
 
 /// `y = x` element by element. Elements are moved as 32 bits, whatever they mean.
-pub(crate) fn copy(step: &Step, lanes: usize) -> BuiltKernel {
+pub(crate) fn copy(step: &Step, machine: &Machine) -> BuiltKernel {
     let (x, y) = (&step.reads[0], &step.write);
+    let lanes = machine.lanes;
     let nest = Nest::new(y.extents, &[x.strides, y.strides]);
+    if let Some(transpose) = Transpose::of(&nest, x, y, machine) {
+        return transpose.build();
+    }
     let split = Split::of(&nest, y.is_batched(), lanes);
     let inner = nest.innermost().strides.clone();
     let lanes = if inner == [1, 1] { lanes } else { 1 };
@@ -154,7 +159,7 @@ mod tests {
 
         #[test]
         fn copies_between_arrangements(
-            extents in (1usize..18, 1usize..6, 1usize..9),
+            extents in (1usize..40, 1usize..6, 1usize..40),
             orders in (any_order(), any_order()),
             halos in (0usize..3, 0usize..3),
             batch in prop::sample::select(vec![0usize, 1, 2, 5]),

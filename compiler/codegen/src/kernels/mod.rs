@@ -26,6 +26,7 @@ mod reshape;
 mod row;
 mod softmax;
 mod taps;
+mod transpose;
 mod upsample;
 mod weight_gradient;
 mod window;
@@ -49,10 +50,10 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
         Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),
         Kernel::ClipFactor { limit } => clip_factor::build(step, *limit),
         Kernel::Pointwise(pointwise) => pointwise::build(step, pointwise, lanes),
-        Kernel::Copy => copy::copy(step, lanes),
+        Kernel::Copy => copy::copy(step, machine),
         Kernel::Fill(value) => copy::fill(step, *value, lanes),
         Kernel::ZeroHalo { before, after } => copy::zero_halo(step, *before, *after, lanes),
-        Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, across),
+        Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, across, machine),
         Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, across),
         Kernel::GlobalMaximum => global_maximum::forward(step, across),
         Kernel::GlobalMaximumGradient => global_maximum::backward(step, across),
@@ -68,7 +69,7 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
         Kernel::CrossEntropyGradient { label_smoothing } => cross_entropy::backward(step, *label_smoothing, across),
         Kernel::Upsample { linear } => upsample::forward(step, *linear, across),
         Kernel::UpsampleGradient { linear } => upsample::backward(step, *linear, across),
-        Kernel::Reshape => reshape::reshape(step, lanes),
+        Kernel::Reshape => reshape::reshape(step, machine),
     }
 }
 

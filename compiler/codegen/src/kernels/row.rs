@@ -5,6 +5,9 @@ use netc_schedule::Machine;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
 
+/// Lanes of the narrowest vectors.
+const NARROWEST: usize = 4;
+
 /// Vectors of one width over columns of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Vectors {
@@ -49,8 +52,14 @@ impl Vectors {
 /// With lane masks, a last vector is filled in part. Without, it is whole and covers some columns again where work may
 /// be done twice (`repeatable`: nothing is read that was written); else what is left goes in narrower vectors.
 pub(crate) fn cut(columns: usize, machine: &Machine, repeatable: bool) -> Vec<Vectors> {
-    if machine.masks_lanes() && columns > 1 {
-        let lanes = machine.widths().filter(|lanes| *lanes >= columns.min(machine.lanes)).last();
+    cut_narrow(columns, machine.lanes, machine.masks_lanes(), repeatable)
+}
+
+/// The same with vectors of at most `widest` lanes, and lane masks or not.
+pub(crate) fn cut_narrow(columns: usize, widest: usize, masks: bool, repeatable: bool) -> Vec<Vectors> {
+    let widths = std::iter::successors(Some(widest), |lanes| Some(lanes / 2)).take_while(|lanes| *lanes >= NARROWEST);
+    if masks && columns > 1 {
+        let lanes = widths.filter(|lanes| *lanes >= columns.min(widest)).last();
         let lanes = lanes.expect("the widest vector is wide enough");
         let rest = columns % lanes;
         let last = (rest > 0).then_some(Piece {
@@ -65,7 +74,7 @@ pub(crate) fn cut(columns: usize, machine: &Machine, repeatable: bool) -> Vec<Ve
         }];
     }
     let (mut cuts, mut first) = (Vec::new(), 0);
-    for lanes in machine.widths().chain([1]) {
+    for lanes in widths.chain([1]) {
         let (whole, rest) = ((columns - first) / lanes, (columns - first) % lanes);
         if whole == 0 {
             continue;

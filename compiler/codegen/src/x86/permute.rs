@@ -17,6 +17,8 @@ pub(super) enum Form {
     Pairs { from: [bool; 2], lanes: u8 },
     /// Of vectors of eight: one half of the four, then another.
     Halves(u8),
+    /// Quarters of the left vector in the lower half, of the right one in the upper half; AVX-512.
+    Quarters(u8),
     /// Any lanes, by a table in the frame.
     Table,
 }
@@ -45,14 +47,22 @@ impl Form {
                 };
             }
         }
-        let halves = [0, 4].map(|first| {
-            let run = pattern.len() == 8 && (0..4).all(|lane| pattern[first + lane] == pattern[first] + lane);
-            (run && pattern[first].is_multiple_of(4)).then(|| pattern[first] / 4)
-        });
-        match (level, halves) {
-            (Level::Avx2, [Some(low), Some(high)]) => {
+        // Which quarter of the two vectors each quarter of the result is, if they are whole.
+        let quarters: Vec<usize> = pattern.iter().step_by(4).map(|from| from / 4).collect();
+        let whole = pattern.iter().enumerate().all(|(lane, from)| *from == 4 * quarters[lane / 4] + lane % 4);
+        let count = quarters.len();
+        let joined = |bits: usize, number: &dyn Fn(usize) -> usize| {
+            let sum: usize = (0..count).map(|index| number(quarters[index]) << (bits * index)).sum();
+            u8::try_from(sum).expect("at most four times two bits")
+        };
+        let split = (0..count).all(|index| (quarters[index] >= count) == (2 * index >= count));
+        match level {
+            Level::Avx2 if whole && count == 2 => {
+                let [low, high] = [quarters[0], quarters[1]];
                 Self::Halves(u8::try_from(low | high << 4).expect("two times two bits"))
             }
+            Level::Avx512 if whole && split && count == 2 => Self::Quarters(joined(1, &|quarter| quarter % 2)),
+            Level::Avx512 if whole && split && count == 4 => Self::Quarters(joined(2, &|quarter| quarter % 4)),
             _ => Self::Table,
         }
     }
@@ -76,6 +86,7 @@ impl Emitter<'_> {
                 (pairs(self.level, width), Some(lanes), [low, high])
             }
             Form::Halves(halves) => (Code::VEX_Vperm2f128_ymm_ymm_ymmm256_imm8, Some(halves), [left, right]),
+            Form::Quarters(chosen) => (quarters(width), Some(chosen), [left, right]),
             Form::Table => return self.permute_by_table(result, left, right, pattern),
         };
         let first = self.vector(operands[0], self.scratch(0));
@@ -193,6 +204,14 @@ const fn pairs(level: Level, width: Width) -> Code {
     }
 }
 
+/// The name of a choice of quarters (AVX-512 only).
+const fn quarters(width: Width) -> Code {
+    match width {
+        Width::Sixteen => Code::EVEX_Vshuff32x4_zmm_k1z_zmm_zmmm512b32_imm8,
+        _ => Code::EVEX_Vshuff32x4_ymm_k1z_ymm_ymmm256b32_imm8,
+    }
+}
+
 /// The name of a choice of any lanes of two vectors by a third, which the result replaces (AVX-512 only).
 const fn by_table(width: Width) -> Code {
     match width {
@@ -267,6 +286,7 @@ mod tests {
                 check(lanes, &quarters(&|i| 2 * i), kept);
                 check(lanes, &quarters(&|i| 2 * i + 1), kept);
                 check(lanes, &quarters(&|i| i % (lanes / 2) + i / (lanes / 2) * lanes), kept);
+                check(lanes, &quarters(&|i| i % (lanes / 2) / 4 * 8 % lanes + i % 4 + i / (lanes / 2) * lanes), kept);
                 check(lanes, &quarters(&|i| lanes / 2 + i % (lanes / 2) + i / (lanes / 2) * lanes), kept);
             }
         }
