@@ -2,6 +2,7 @@
 
 use netc_schedule::Machine;
 
+use super::nest::narrowing_vectors;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
 
@@ -95,6 +96,32 @@ pub(crate) fn cut_narrow(columns: usize, widest: usize, masks: bool, repeatable:
     cuts
 }
 
+/// Writes `body` for neighbors from `first` to `last`, with an index, the lanes of a vector and how many of them count.
+///
+/// A run of known length is [`cut`]; any other goes in whole vectors, then in narrower ones.
+pub(crate) fn each_vector(
+    b: &mut Builder,
+    (first, last): (Int, Int),
+    machine: &Machine,
+    repeatable: bool,
+    body: &mut dyn FnMut(&mut Builder, Int, (usize, usize)),
+) {
+    let (Int::Constant(start), Int::Constant(end)) = (first, last) else {
+        return narrowing_vectors(b, (first, last), machine.lanes, &mut |b, index, lanes| {
+            body(b, index, (lanes, lanes))
+        });
+    };
+    let count = usize::try_from(end - start).unwrap_or(0);
+    for cut in cut(count, machine, repeatable) {
+        let at = |column: usize| start + column as i64;
+        let whole = (at(cut.first), at(cut.first + cut.whole * cut.lanes));
+        b.for_range(whole.0, whole.1, cut.lanes, |b, index| body(b, index, (cut.lanes, cut.lanes)));
+        if let Some(piece) = cut.last {
+            body(b, Int::Constant(at(piece.column)), (cut.lanes, piece.valid));
+        }
+    }
+}
+
 /// `valid` floats, each the second after the one before, from `base + offset` bytes on. Reads nothing beyond the last.
 pub(crate) fn every_other(b: &mut Builder, base: Int, offset: usize, valid: usize, lanes: usize) -> Float {
     if lanes == 1 {
@@ -116,6 +143,26 @@ pub(crate) fn pairs(b: &mut Builder, base: Int, offset: usize, valid: usize, lan
     if lanes == 1 {
         return [offset, offset + ELEMENT_BYTES].map(|offset| b.load(base, offset, 1));
     }
+    let loaded = load_pairs(b, base, offset, valid, lanes);
+    [0, 1].map(|second| parted(b, loaded, second))
+}
+
+/// The second of each of `valid` pairs of floats from `base + offset` bytes on.
+pub(crate) fn seconds(b: &mut Builder, base: Int, offset: usize, valid: usize, lanes: usize) -> Float {
+    if lanes == 1 {
+        return b.load(base, offset + ELEMENT_BYTES, 1);
+    }
+    let loaded = load_pairs(b, base, offset, valid, lanes);
+    parted(b, loaded, 1)
+}
+
+/// The elements of odd or even index.
+fn parted(b: &mut Builder, [low, high]: [Float; 2], second: usize) -> Float {
+    b.permute(low, high, |lane| 2 * lane + second)
+}
+
+/// `valid` pairs of neighbors.
+fn load_pairs(b: &mut Builder, base: Int, offset: usize, valid: usize, lanes: usize) -> [Float; 2] {
     let count = 2 * valid;
     let low = b.load_first(base, offset, count.min(lanes), lanes);
     let high = if count > lanes {
@@ -123,7 +170,7 @@ pub(crate) fn pairs(b: &mut Builder, base: Int, offset: usize, valid: usize, lan
     } else {
         low
     };
-    [0, 1].map(|second| b.permute(low, high, |lane| 2 * lane + second))
+    [low, high]
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Windows that are two columns apart take two neighboring taps from the same two vectors, whose elements are parted
 //! into those of even and of odd columns. Taps are visited in row-major order, as for single windows.
 
-use super::super::row::{Vectors, every_other, pairs};
+use super::super::row::{Vectors, every_other, pairs, seconds};
 use super::super::window::Taps;
 use super::Forward;
 use crate::builder::{Builder, ELEMENT_BYTES};
@@ -83,7 +83,7 @@ impl Forward<'_> {
         }
         if columns % 2 == 1 {
             // The second of each pair that starts one tap before: so nothing beyond the windows is read.
-            let [_, value] = pairs(b, base, start + (columns - 2) * ELEMENT_BYTES, valid, lanes);
+            let value = seconds(b, base, start + (columns - 2) * ELEMENT_BYTES, valid, lanes);
             self.take(b, result, value);
         }
     }
