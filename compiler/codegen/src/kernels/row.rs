@@ -43,7 +43,13 @@ impl Vectors {
             column: self.first + index * self.lanes,
             valid: self.lanes,
         };
-        let piece = |index: usize| if index < self.whole { Some(whole(index)) } else { self.last };
+        let piece = |index: usize| {
+            if index < self.whole {
+                Some(whole(index))
+            } else {
+                self.last
+            }
+        };
         range.filter_map(piece).collect()
     }
 }
@@ -96,7 +102,10 @@ pub(crate) fn cut_narrow(columns: usize, widest: usize, masks: bool, repeatable:
     cuts
 }
 
-/// Writes `body` for neighbors from `first` to `last`, with an index, the lanes of a vector and how many of them count.
+/// What is done with a vector: the index of its first element, its lanes, and how many of them count.
+pub(crate) type VectorBody<'a> = dyn FnMut(&mut Builder, Int, (usize, usize)) + 'a;
+
+/// Writes `body` for neighbors from `first` to `last`.
 ///
 /// A run of known length is [`cut`]; any other goes in whole vectors, then in narrower ones.
 pub(crate) fn each_vector(
@@ -104,7 +113,7 @@ pub(crate) fn each_vector(
     (first, last): (Int, Int),
     machine: &Machine,
     repeatable: bool,
-    body: &mut dyn FnMut(&mut Builder, Int, (usize, usize)),
+    body: &mut VectorBody<'_>,
 ) {
     let (Int::Constant(start), Int::Constant(end)) = (first, last) else {
         return narrowing_vectors(b, (first, last), machine.lanes, &mut |b, index, lanes| {
@@ -115,7 +124,9 @@ pub(crate) fn each_vector(
     for cut in cut(count, machine, repeatable) {
         let at = |column: usize| start + column as i64;
         let whole = (at(cut.first), at(cut.first + cut.whole * cut.lanes));
-        b.for_range(whole.0, whole.1, cut.lanes, |b, index| body(b, index, (cut.lanes, cut.lanes)));
+        b.for_range(whole.0, whole.1, cut.lanes, |b, index| {
+            body(b, index, (cut.lanes, cut.lanes))
+        });
         if let Some(piece) = cut.last {
             body(b, Int::Constant(at(piece.column)), (cut.lanes, piece.valid));
         }
@@ -179,7 +190,9 @@ mod tests {
 
     fn covered(cuts: &[Vectors]) -> Vec<usize> {
         let pieces = cuts.iter().flat_map(|cut| cut.pieces(0..cut.count()));
-        pieces.flat_map(|piece| piece.column..piece.column + piece.valid).collect()
+        pieces
+            .flat_map(|piece| piece.column..piece.column + piece.valid)
+            .collect()
     }
 
     #[test]

@@ -103,7 +103,11 @@ impl Case {
     fn operands(&self, machine: &Machine, form: Form) -> (Setup, View, View, View) {
         let mut setup = Setup::new(1).on(machine);
         let reach = |out: usize, kernel: usize| (out - 1) * self.stride + kernel;
-        let extents = (self.depth, reach(self.out.0, self.kernel.0), reach(self.out.1, self.kernel.1));
+        let extents = (
+            self.depth,
+            reach(self.out.0, self.kernel.0),
+            reach(self.out.1, self.kernel.1),
+        );
         let [from, to] = form.orders();
         let x = setup.batched(extents, from, 0);
         let y = setup.batched((self.width, self.out.0, self.out.1), to, 0);

@@ -1,8 +1,6 @@
 //! Kernels that do little but move elements: pools, copies, halos, element-wise work, in both layouts.
 
-use netc_schedule::kernel::{
-    Divisor, Over, PackWeights, Pointwise, PoolKind, PoolWindow, Reduce, Scaling, Spread,
-};
+use netc_schedule::kernel::{Divisor, Over, PackWeights, Pointwise, PoolKind, PoolWindow, Reduce, Scaling, Spread};
 use netc_schedule::{Expression, Instruction, Kernel, Machine, Step, View};
 
 use super::{time, wanted};
@@ -13,9 +11,19 @@ use Order::{ChannelsFirst, ChannelsLast};
 /// Prints every row that is wanted.
 pub(super) fn measure(machine: &Machine) {
     for order in [ChannelsFirst, ChannelsLast] {
-        let layout = if order == ChannelsFirst { "channels first" } else { "channels last" };
+        let layout = if order == ChannelsFirst {
+            "channels first"
+        } else {
+            "channels last"
+        };
         for (name, kind, kernel, stride, input) in [
-            ("average 2x2", PoolKind::Average { count_padding: false }, 2, 2, (6, 28, 28)),
+            (
+                "average 2x2",
+                PoolKind::Average { count_padding: false },
+                2,
+                2,
+                (6, 28, 28),
+            ),
             ("maximum 2x2", PoolKind::Maximum, 2, 2, (16, 10, 10)),
             ("maximum 3x3 by 2", PoolKind::Maximum, 3, 2, (64, 55, 55)),
         ] {
@@ -23,10 +31,15 @@ pub(super) fn measure(machine: &Machine) {
                 pool(setup, order, kind, (kernel, stride), input)
             });
         }
-        row(machine, "relu 16x32x32 in a halo", layout, &|setup| {
+        row(machine, "squares 16x32x32 in a halo", layout, &|setup| {
             let x = setup.batched((16, 32, 32), order, 0);
             let y = setup.batched((16, 32, 32), order, 1);
-            (relu(), vec![x], y)
+            (element_wise(Instruction::Multiply(0, 0)), vec![x], y)
+        });
+        row(machine, "squares 16x28x28 in a halo", layout, &|setup| {
+            let x = setup.batched((16, 28, 28), order, 0);
+            let y = setup.batched((16, 28, 28), order, 2);
+            (element_wise(Instruction::Multiply(0, 0)), vec![x], y)
         });
         row(machine, "mean of 64x90", layout, &|setup| {
             let x = setup.batched((64, 1, 90), order, 0);
@@ -37,7 +50,12 @@ pub(super) fn measure(machine: &Machine) {
             let x = setup.batched((96, 27, 27), order, 0);
             let y = setup.batched((96, 27, 27), order, 0);
             let (alpha, beta, k) = (1e-4, 0.75, 2.0);
-            let kernel = Kernel::LocalResponseNorm { size: 5, alpha, beta, k };
+            let kernel = Kernel::LocalResponseNorm {
+                size: 5,
+                alpha,
+                beta,
+                k,
+            };
             (kernel, vec![x], y)
         });
         row(machine, "halo of 6x28x28", layout, &|setup| {
@@ -51,7 +69,15 @@ pub(super) fn measure(machine: &Machine) {
             (Kernel::Copy, vec![x], y)
         });
     }
-    for (extents, name) in [((3, 224, 224), "3x224x224"), ((21, 128, 128), "21x128x128"), ((64, 32, 32), "64x32x32")] {
+    row(machine, "tanh of 4704", "", &|setup| {
+        let (x, y) = (setup.flat(4704), setup.flat(4704));
+        (element_wise(Instruction::Tanh(0)), vec![x], y)
+    });
+    for (extents, name) in [
+        ((3, 224, 224), "3x224x224"),
+        ((21, 128, 128), "21x128x128"),
+        ((64, 32, 32), "64x32x32"),
+    ] {
         for (from, to, layout) in [
             (ChannelsFirst, ChannelsLast, "first to last"),
             (ChannelsLast, ChannelsFirst, "last to first"),
@@ -79,9 +105,12 @@ pub(super) fn measure(machine: &Machine) {
     });
 }
 
+/// Makes a kernel's operands: the kernel, its reads and its write.
+type Make<'a> = dyn Fn(&mut Setup) -> (Kernel, Vec<View>, View) + 'a;
+
 /// One kernel: its time, and the bytes that its views hold for each second.
 #[expect(clippy::print_stdout, reason = "the table is what this is for")]
-fn row(machine: &Machine, name: &str, layout: &str, make: &dyn Fn(&mut Setup) -> (Kernel, Vec<View>, View)) {
+fn row(machine: &Machine, name: &str, layout: &str, make: &Make<'_>) {
     if !wanted(name) {
         return;
     }
@@ -123,10 +152,9 @@ fn pool(
     (Kernel::Pool(kind, window), vec![x], y)
 }
 
-fn relu() -> Kernel {
+fn element_wise(instruction: Instruction) -> Kernel {
     let mut body = Expression::identity();
-    let zero = body.push(Instruction::Constant(0.0));
-    body.push(Instruction::Maximum(0, zero));
+    body.push(instruction);
     Kernel::Pointwise(Pointwise {
         spreads: vec![Spread::Full],
         body,

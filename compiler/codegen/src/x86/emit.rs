@@ -102,7 +102,11 @@ impl<'a> Emitter<'a> {
             let start = self.frame.pattern(&pattern);
             for (lane, from) in (0i64..).zip(pattern) {
                 let number = u32::from(from);
-                self.push(Instruction::with2(Code::Mov_rm32_imm32, stack(start + 4 * lane), number));
+                self.push(Instruction::with2(
+                    Code::Mov_rm32_imm32,
+                    stack(start + 4 * lane),
+                    number,
+                ));
             }
         }
     }

@@ -97,10 +97,10 @@ impl Frame {
                     Comparison::NotEqual | Comparison::LessOrEqual => self.constants.push(ONES),
                     Comparison::Equal | Comparison::Less => {}
                 },
-                Statement::Permute { result, pattern, .. } => {
-                    if Form::of(pattern, kernel.type_of(*result).lanes, level) == Form::Table {
-                        self.patterns.push(*pattern);
-                    }
+                Statement::Permute { result, pattern, .. }
+                    if Form::of(pattern, kernel.type_of(*result).lanes, level) == Form::Table =>
+                {
+                    self.patterns.push(*pattern);
                 }
                 Statement::Loop { body, .. } => self.collect(body, kernel, level),
                 Statement::If { then, otherwise, .. } => {

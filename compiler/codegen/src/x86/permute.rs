@@ -37,7 +37,9 @@ impl Form {
         if repeats {
             let interleaved = |first: usize| [(false, first), (true, first), (false, first + 1), (true, first + 1)];
             if within == interleaved(0) || within == interleaved(2) {
-                return Self::Interleave { upper: within[0].1 == 2 };
+                return Self::Interleave {
+                    upper: within[0].1 == 2,
+                };
             }
             if within[0].0 == within[1].0 && within[2].0 == within[3].0 {
                 let bits = within.iter().enumerate().map(|(lane, (_, from))| from << (2 * lane));
@@ -49,7 +51,10 @@ impl Form {
         }
         // Which quarter of the two vectors each quarter of the result is, if they are whole.
         let quarters: Vec<usize> = pattern.iter().step_by(4).map(|from| from / 4).collect();
-        let whole = pattern.iter().enumerate().all(|(lane, from)| *from == 4 * quarters[lane / 4] + lane % 4);
+        let whole = pattern
+            .iter()
+            .enumerate()
+            .all(|(lane, from)| *from == 4 * quarters[lane / 4] + lane % 4);
         let count = quarters.len();
         let joined = |bits: usize, number: &dyn Fn(usize) -> usize| {
             let sum: usize = (0..count).map(|index| number(quarters[index]) << (bits * index)).sum();
@@ -70,13 +75,7 @@ impl Form {
 
 impl Emitter<'_> {
     /// Lanes of both vectors, by their number.
-    pub(super) fn permute(
-        &mut self,
-        result: Register,
-        left: Register,
-        right: Register,
-        pattern: &[u8; MAXIMUM_LANES],
-    ) {
+    pub(super) fn permute(&mut self, result: Register, left: Register, right: Register, pattern: &[u8; MAXIMUM_LANES]) {
         let width = self.width(result);
         let lanes = self.kernel.type_of(result).lanes;
         let (code, immediate, operands) = match Form::of(pattern, lanes, self.level) {
@@ -96,13 +95,9 @@ impl Emitter<'_> {
         let instruction = match (second, immediate) {
             (Operand::Register(second), None) => Instruction::with3(code, named_to, first, self.named(second, width)),
             (Operand::Memory(second), None) => Instruction::with3(code, named_to, first, second),
-            (Operand::Register(second), Some(immediate)) => Instruction::with4(
-                code,
-                named_to,
-                first,
-                self.named(second, width),
-                i32::from(immediate),
-            ),
+            (Operand::Register(second), Some(immediate)) => {
+                Instruction::with4(code, named_to, first, self.named(second, width), i32::from(immediate))
+            }
             (Operand::Memory(second), Some(immediate)) => {
                 Instruction::with4(code, named_to, first, second, i32::from(immediate))
             }
@@ -111,13 +106,7 @@ impl Emitter<'_> {
         self.finish_vector(result, to);
     }
 
-    fn permute_by_table(
-        &mut self,
-        result: Register,
-        left: Register,
-        right: Register,
-        pattern: &[u8; MAXIMUM_LANES],
-    ) {
+    fn permute_by_table(&mut self, result: Register, left: Register, right: Register, pattern: &[u8; MAXIMUM_LANES]) {
         let table = stack(self.frame.pattern(pattern));
         let width = self.width(result);
         let to = self.vector_target(result);
@@ -134,7 +123,11 @@ impl Emitter<'_> {
                 self.three(by_table(width), width, table_in, from, right);
                 if table_in != to {
                     let copy = super::code::copy(self.level, width);
-                    self.push(Instruction::with2(copy, self.named(to, width), self.named(table_in, width)));
+                    self.push(Instruction::with2(
+                        copy,
+                        self.named(to, width),
+                        self.named(table_in, width),
+                    ));
                 }
             }
             Level::Avx2 => {
@@ -255,7 +248,12 @@ mod tests {
             unsafe { code.function(id)(arguments.as_ptr(), 1, 0, 1) };
             let both: Vec<f32> = [&numbers[..lanes], &numbers[(kept + 1) * lanes..]].concat();
             let expected: Vec<f32> = pattern[..lanes].iter().map(|from| both[*from]).collect();
-            assert_eq!(results[..lanes], expected, "{pattern:?} on a machine of {} lanes", machine.lanes);
+            assert_eq!(
+                results[..lanes],
+                expected,
+                "{pattern:?} on a machine of {} lanes",
+                machine.lanes
+            );
         }
     }
 
@@ -286,8 +284,16 @@ mod tests {
                 check(lanes, &quarters(&|i| 2 * i), kept);
                 check(lanes, &quarters(&|i| 2 * i + 1), kept);
                 check(lanes, &quarters(&|i| i % (lanes / 2) + i / (lanes / 2) * lanes), kept);
-                check(lanes, &quarters(&|i| i % (lanes / 2) / 4 * 8 % lanes + i % 4 + i / (lanes / 2) * lanes), kept);
-                check(lanes, &quarters(&|i| lanes / 2 + i % (lanes / 2) + i / (lanes / 2) * lanes), kept);
+                check(
+                    lanes,
+                    &quarters(&|i| i % (lanes / 2) / 4 * 8 % lanes + i % 4 + i / (lanes / 2) * lanes),
+                    kept,
+                );
+                check(
+                    lanes,
+                    &quarters(&|i| lanes / 2 + i % (lanes / 2) + i / (lanes / 2) * lanes),
+                    kept,
+                );
             }
         }
     }

@@ -214,7 +214,9 @@ impl<'a> Writer<'a> {
         let whole = rows / blocking.rows;
         let rest = rows % blocking.rows;
         let strip = |b: &mut Builder, index: Int, height: usize| {
-            let place = self.operands.advance(b, place, index, |moving| moving.row * blocking.rows);
+            let place = self
+                .operands
+                .advance(b, place, index, |moving| moving.row * blocking.rows);
             self.strip(b, &place, vectors, blocking.columns, height);
         };
         let end = b.smaller(last, whole);

@@ -91,7 +91,13 @@ impl<'a> Operands<'a> {
     }
 
     /// The place moved by `index` steps of `bytes` in each moving operand.
-    pub(super) fn advance(&self, b: &mut Builder, place: &Place, index: Int, bytes: impl Fn(&Moving) -> usize) -> Place {
+    pub(super) fn advance(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        index: Int,
+        bytes: impl Fn(&Moving) -> usize,
+    ) -> Place {
         let moved = place.moving.iter().zip(&self.moving).map(|(base, moving)| {
             let distance = b.multiply(index, bytes(moving));
             b.add(*base, distance)

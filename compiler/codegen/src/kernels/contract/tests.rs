@@ -200,7 +200,10 @@ impl Case {
             let panel = self.lanes.panel(self.width, &machine);
             let kernel = Kernel::Contract(self.kernel(panel));
             let fit = Lanes::fit_columns(&reads[0], &y, self.kernel(panel).stride);
-            assert!(self.lanes == Lanes::Channels || fit, "lanes cannot be columns\n{self:#?}");
+            assert!(
+                self.lanes == Lanes::Channels || fit,
+                "lanes cannot be columns\n{self:#?}"
+            );
             setup.check(kernel, reads, y.clone(), self.batch, 0.0, |memory, n, c, h, w| {
                 self.reference(panel, memory, (&views, &y), (n, c, h, w));
             });

@@ -53,13 +53,7 @@ impl Lanes {
 ///
 /// - Reads `x`, writes `y`, which does not share memory with it.
 /// - Tasks: some output rows of a sample, or some small samples.
-pub(crate) fn forward(
-    step: &Step,
-    kind: PoolKind,
-    pool: PoolWindow,
-    across: usize,
-    machine: &Machine,
-) -> BuiltKernel {
+pub(crate) fn forward(step: &Step, kind: PoolKind, pool: PoolWindow, across: usize, machine: &Machine) -> BuiltKernel {
     let (x, y) = (&step.reads[0], &step.write);
     let windows = Windows::new(pool, x, y);
     let forward = Forward {

@@ -37,7 +37,10 @@ pub(super) fn build(step: &Step, contract: &Contract, machine: &Machine) -> Buil
     let repeatable = epilogue_reads.iter().all(|read| read.buffer != y.buffer);
     let row = row::cut(y.extents.column, machine, repeatable);
     // Without depth, a run of steps is a row of taps.
-    let along_taps = operands.tap_offsets.get(1).map(|second| second - operands.tap_offsets[0]);
+    let along_taps = operands
+        .tap_offsets
+        .get(1)
+        .map(|second| second - operands.tap_offsets[0]);
     let step_stride = match along_taps.map(usize::try_from) {
         Some(Ok(stride)) if contract.depth == 1 => stride,
         _ => x.strides.channel,
@@ -207,14 +210,7 @@ impl Writer<'_> {
     }
 
     /// One tile of these channels and rows, with these columns of each row.
-    fn tile(
-        &self,
-        b: &mut Builder,
-        place: &Place,
-        (channels, rows): (usize, usize),
-        lanes: usize,
-        pieces: &[Piece],
-    ) {
+    fn tile(&self, b: &mut Builder, place: &Place, (channels, rows): (usize, usize), lanes: usize, pieces: &[Piece]) {
         let contract = self.operands.contract;
         let moving = &self.operands.moving;
         let positions: Vec<(usize, Piece)> = (0..rows)

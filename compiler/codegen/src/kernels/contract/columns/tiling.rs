@@ -56,7 +56,11 @@ impl Tiling {
         let (width, rows) = (operands.contract.width, operands.write.extents.row);
         let mut tiles_of_row = vec![
             (row[0].lanes, self.vectors, row[0].whole / self.vectors),
-            (row[0].lanes, row[0].count() - row[0].whole / self.vectors * self.vectors, 1),
+            (
+                row[0].lanes,
+                row[0].count() - row[0].whole / self.vectors * self.vectors,
+                1,
+            ),
         ];
         tiles_of_row.extend(row[1..].iter().map(|narrower| (narrower.lanes, narrower.count(), 1)));
         let (mut cycles, mut variants) = (0.0, 0);
