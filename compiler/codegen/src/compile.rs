@@ -179,7 +179,7 @@ fn parameter(slot: &netc_schedule::ParameterSlot) -> program::ParameterSlot {
 mod tests {
     use netc_runtime::execute::{Options, Session};
     use netc_runtime::{DType, Init, Shape, Tensor};
-    use netc_schedule::kernel::{Contract, PackWeights, Pointwise, Spread, Stride, Tap};
+    use netc_schedule::kernel::{Contract, Lanes, PackWeights, Pointwise, Spread, Stride, Tap};
     use netc_schedule::{Axes, Buffer, BufferId, Expression, Instruction, Kernel, ParameterSlot};
 
     use super::*;
@@ -224,6 +224,7 @@ mod tests {
             depth: 5,
             width: 3,
             panel,
+            lanes: Lanes::Channels,
             bias: true,
             epilogue: Expression::identity(),
         };

@@ -2,11 +2,14 @@
 //!
 //! A kernel is a structured program over typed registers. A register is either defined once, or a *variable* that
 //! [`Statement::Assign`] changes. Control flow is loops and ifs only. Vectors have one lane or as many as the machine;
-//! every operation acts on each lane alone (but for [`Unary::HorizontalSum`] and the lane moves), so a tail of single
+//! every operation acts on each lane alone (but for [`Unary::HorizontalSum`] and what moves lanes), so a tail of single
 //! lanes computes the same bits as the vectors before it.
 //!
 //! The IR knows no views and no layouts: addresses are integers in bytes. It has no calls, and no way to fault but a
 //! wrong address.
+
+/// Lanes of the widest vectors that any machine has.
+pub(crate) const MAXIMUM_LANES: usize = 16;
 
 /// The kind of number a register holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -198,6 +201,13 @@ pub(crate) enum Statement {
     },
     /// Reads all lanes of a float or word from neighboring elements.
     Load { result: Register, address: Address },
+    /// Reads the first `count` lanes of a float from neighboring elements; the other lanes are zero, and no other memory
+    /// is touched.
+    LoadFirst {
+        result: Register,
+        address: Address,
+        count: usize,
+    },
     /// Reads one element into all lanes.
     Broadcast { result: Register, address: Address },
     /// Writes all lanes to neighboring elements.
@@ -263,6 +273,14 @@ pub(crate) enum Statement {
         vector: Register,
         lane: usize,
         value: Register,
+    },
+    /// Lane `i` of the result is lane `pattern[i]` of the lanes of `left` followed by those of `right`, floats of
+    /// several lanes. Patterns of fewer lanes end in zeros.
+    Permute {
+        result: Register,
+        left: Register,
+        right: Register,
+        pattern: [u8; MAXIMUM_LANES],
     },
     /// The low 32 bits of an integer, as one word.
     IntToWord { result: Register, value: Int },

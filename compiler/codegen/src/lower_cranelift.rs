@@ -220,6 +220,7 @@ impl Lowering<'_> {
             | Statement::Parameter { result, .. }
             | Statement::Integer { result, .. }
             | Statement::Load { result, .. }
+            | Statement::LoadFirst { result, .. }
             | Statement::Broadcast { result, .. }
             | Statement::Constant { result, .. }
             | Statement::Unary { result, .. }
@@ -230,6 +231,7 @@ impl Lowering<'_> {
             | Statement::Select { result, .. }
             | Statement::Extract { result, .. }
             | Statement::Insert { result, .. }
+            | Statement::Permute { result, .. }
             | Statement::IntToWord { result, .. }
             | Statement::WordToInt { result, .. } => {
                 let value = self.operation(statement);
@@ -261,6 +263,7 @@ impl Lowering<'_> {
                 operation, left, right, ..
             } => self.integer(*operation, *left, *right),
             Statement::Load { result, address } => self.load(self.clif_type(*result), *address),
+            Statement::LoadFirst { result, address, count } => self.load_first(*result, *address, *count),
             Statement::Broadcast { result, address } => {
                 let ty = self.clif_type(*result);
                 let one = self.load(ty.lane_type(), *address);
@@ -324,6 +327,9 @@ impl Lowering<'_> {
                 let (vector, value) = (self.get(*vector), self.get(*value));
                 self.builder.ins().insertlane(vector, value, *lane as u8)
             }
+            Statement::Permute {
+                left, right, pattern, ..
+            } => self.permute(*left, *right, &pattern[..LANES]),
             Statement::IntToWord { value, .. } => {
                 let value = self.int(*value);
                 self.builder.ins().ireduce(types::I32, value)
@@ -344,6 +350,32 @@ impl Lowering<'_> {
     fn load(&mut self, ty: ClifType, address: Address) -> Value {
         let base = self.get(address.base);
         self.builder.ins().load(ty, memory_flags(), base, address.offset)
+    }
+
+    /// Element by element: there is no load that stops early.
+    fn load_first(&mut self, result: Register, address: Address, count: usize) -> Value {
+        let ty = self.clif_type(result);
+        let mut vector = self.constant(result, 0);
+        for lane in 0..count {
+            let distance = i32::try_from(lane * ELEMENT_BYTES).expect("few lanes");
+            let offset = address.offset + distance;
+            let one = self.load(ty.lane_type(), Address { offset, ..address });
+            let index = u8::try_from(lane).expect("few lanes");
+            vector = self.builder.ins().insertlane(vector, one, index);
+        }
+        vector
+    }
+
+    /// Cranelift shuffles bytes.
+    fn permute(&mut self, left: Register, right: Register, pattern: &[u8]) -> Value {
+        let ty = self.clif_type(left);
+        let (left, right) = (self.get(left), self.get(right));
+        let (left, right) = (self.bitcast(types::I8X16, left), self.bitcast(types::I8X16, right));
+        let bytes = pattern.iter().flat_map(|lane| (0..4).map(move |byte| 4 * lane + byte));
+        let bytes: Vec<u8> = bytes.collect();
+        let bytes = self.builder.func.dfg.immediates.push(bytes.into());
+        let shuffled = self.builder.ins().shuffle(left, right, bytes);
+        self.bitcast(ty, shuffled)
     }
 
     fn integer(&mut self, operation: IntOperation, left: Int, right: Int) -> Value {

@@ -103,6 +103,10 @@ impl Printer<'_> {
             Statement::Load { result, address } => {
                 writeln!(f, "{} = load {}", self.target(*result), self.address(*address))
             }
+            Statement::LoadFirst { result, address, count } => {
+                let address = self.address(*address);
+                writeln!(f, "{} = load {address}, first {count}", self.target(*result))
+            }
             Statement::Broadcast { result, address } => {
                 writeln!(f, "{} = broadcast {}", self.target(*result), self.address(*address))
             }
@@ -201,6 +205,16 @@ impl Printer<'_> {
             } => {
                 let (vector, value) = (self.name(*vector), self.name(*value));
                 writeln!(f, "{} = insert {vector}, {lane}, {value}", self.target(*result))
+            }
+            Statement::Permute {
+                result,
+                left,
+                right,
+                pattern,
+            } => {
+                let (left, right) = (self.name(*left), self.name(*right));
+                let lanes = &pattern[..self.kernel.type_of(*result).lanes];
+                writeln!(f, "{} = permute {left}, {right}, {lanes:?}", self.target(*result))
             }
             Statement::IntToWord { result, value } => {
                 writeln!(f, "{} = word {}", self.target(*result), self.int(*value))

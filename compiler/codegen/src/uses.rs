@@ -9,6 +9,7 @@ pub(crate) fn result(statement: &Statement) -> Option<Register> {
         | Statement::Parameter { result, .. }
         | Statement::Integer { result, .. }
         | Statement::Load { result, .. }
+        | Statement::LoadFirst { result, .. }
         | Statement::Broadcast { result, .. }
         | Statement::Constant { result, .. }
         | Statement::Unary { result, .. }
@@ -19,6 +20,7 @@ pub(crate) fn result(statement: &Statement) -> Option<Register> {
         | Statement::Select { result, .. }
         | Statement::Extract { result, .. }
         | Statement::Insert { result, .. }
+        | Statement::Permute { result, .. }
         | Statement::IntToWord { result, .. }
         | Statement::WordToInt { result, .. } => Some(result),
         Statement::Store { .. }
@@ -41,7 +43,9 @@ pub(crate) fn reads(statement: &Statement) -> Vec<Register> {
         Statement::Integer { left, right, .. } | Statement::If { left, right, .. } => {
             [left, right].into_iter().filter_map(int).collect()
         }
-        Statement::Load { address, .. } | Statement::Broadcast { address, .. } => vec![address.base],
+        Statement::Load { address, .. }
+        | Statement::LoadFirst { address, .. }
+        | Statement::Broadcast { address, .. } => vec![address.base],
         Statement::Store { value, address } | Statement::StoreFirst { value, address, .. } => {
             vec![*value, address.base]
         }
@@ -50,7 +54,9 @@ pub(crate) fn reads(statement: &Statement) -> Vec<Register> {
         | Statement::Extract { value, .. }
         | Statement::WordToInt { value, .. }
         | Statement::Assign { value, .. } => vec![*value],
-        Statement::Binary { left, right, .. } | Statement::Compare { left, right, .. } => vec![*left, *right],
+        Statement::Binary { left, right, .. }
+        | Statement::Compare { left, right, .. }
+        | Statement::Permute { left, right, .. } => vec![*left, *right],
         Statement::MultiplyAdd {
             left, right, addend, ..
         } => vec![*left, *right, *addend],

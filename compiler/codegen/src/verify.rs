@@ -85,6 +85,12 @@ impl Verifier<'_> {
                 self.assert_number(*result);
                 self.define(*result);
             }
+            Statement::LoadFirst { result, address, count } => {
+                assert_eq!(self.used(address.base).class, Class::Int);
+                let ty = self.define(*result);
+                assert_eq!(ty.class, Class::Float);
+                assert!((1..ty.lanes).contains(count), "some lanes, not all");
+            }
             Statement::Store { value, address } => {
                 assert_eq!(self.used(address.base).class, Class::Int);
                 self.used(*value);
@@ -201,6 +207,20 @@ impl Verifier<'_> {
                 assert!(*lane < vector.lanes, "lane {lane} of {}", vector.lanes);
                 assert_eq!(value, Type { lanes: 1, ..vector });
                 assert_eq!(self.define(*result), vector);
+            }
+            Statement::Permute {
+                result,
+                left,
+                right,
+                pattern,
+            } => {
+                let ty = self.used(*left);
+                assert!(ty.class == Class::Float && ty.lanes > 1, "permutes {ty:?}");
+                assert_eq!(self.used(*right), ty);
+                let known = pattern[..ty.lanes].iter().all(|from| usize::from(*from) < 2 * ty.lanes);
+                let padded = pattern[ty.lanes..].iter().all(|from| *from == 0);
+                assert!(known && padded, "{pattern:?} names lanes of two of {ty:?}");
+                assert_eq!(self.define(*result), ty);
             }
             Statement::IntToWord { result, value } => {
                 self.used_int(*value);

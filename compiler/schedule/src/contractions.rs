@@ -5,7 +5,7 @@ use netc_runtime::Shape;
 
 use crate::cluster::Cluster;
 use crate::geometry::{Taps, backward_phases, forward_taps, two_dimensional};
-use crate::kernel::{Contract, Kernel, PackWeights, PoolWindow, Stride, Tap, WeightGradient};
+use crate::kernel::{Contract, Kernel, Lanes, PackWeights, PoolWindow, Stride, Tap, WeightGradient};
 use crate::machine::Machine;
 use crate::planner::Planner;
 use crate::readers::phase_extent;
@@ -121,6 +121,7 @@ impl Planner<'_> {
             depth: contraction.pack.depth,
             width: contraction.pack.width,
             panel: contraction.pack.panel,
+            lanes: Lanes::Channels,
             bias: contraction.bias.is_some(),
             epilogue: body.body.clone(),
         };
@@ -245,6 +246,7 @@ impl Planner<'_> {
                 depth: pack.depth,
                 width: pack.width,
                 panel: pack.panel,
+                lanes: Lanes::Channels,
                 bias: false,
                 epilogue: crate::expression::Expression::identity(),
             };

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::expression::Expression;
+use crate::machine::Machine;
+use crate::view::View;
 
 /// One source position of a contraction, relative to the window's first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,10 +52,48 @@ pub struct Contract {
     pub width: usize,
     /// Destination channels that lie side by side in the packed weights.
     pub panel: usize,
+    /// What shares a vector.
+    pub lanes: Lanes,
     /// Whether a bias is read.
     pub bias: bool,
     /// Applied to each sum before it is stored.
     pub epilogue: Expression,
+}
+
+/// Which neighbors of a contraction's destination share a vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lanes {
+    /// Channels: each source element is multiplied by a vector of weights. Any layout of the source will do; the
+    /// destination should lie channels last. Full vectors need as many channels as the machine has lanes.
+    #[default]
+    Channels,
+    /// Columns: each weight is multiplied by a vector of source elements. For few channels and many columns, where
+    /// [`Lanes::fit_columns`] holds; the panel is then the whole width.
+    Columns,
+}
+
+impl Lanes {
+    /// The most source columns between neighboring windows that vectors of columns can be loaded with.
+    const LONGEST_STRIDE: usize = 2;
+
+    /// Whether lanes can be columns: neighbors along a row lie side by side in the source and in the destination.
+    /// What an epilogue reads may lie in any way.
+    #[must_use]
+    pub const fn fit_columns(source: &View, destination: &View, stride: Stride) -> bool {
+        source.strides.column == 1
+            && destination.strides.column == 1
+            && destination.extents.column > 1
+            && stride.column <= Self::LONGEST_STRIDE
+    }
+
+    /// [`Contract::panel`] for a group of `width` destination channels on a machine.
+    #[must_use]
+    pub fn panel(self, width: usize, machine: &Machine) -> usize {
+        match self {
+            Self::Channels => machine.panel(width),
+            Self::Columns => width,
+        }
+    }
 }
 
 /// Rearranges weights for [`Contract`]: `p[g][o / panel][t][k][o % panel] = w[g·group_stride + o·width_stride + k·depth_stride + tap_offsets[t]]`,

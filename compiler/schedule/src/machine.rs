@@ -69,6 +69,12 @@ impl Machine {
             .expect("a panel is whole vectors of the machine it is planned for")
     }
 
+    /// Whether loads and stores of a vector's first lanes cost no more than those of all.
+    #[must_use]
+    pub const fn masks_lanes(&self) -> bool {
+        self.lanes >= Self::avx512().lanes
+    }
+
     /// Lanes that a vector register can be used with, most first.
     pub fn widths(&self) -> impl Iterator<Item = usize> + use<> {
         std::iter::successors(Some(self.lanes), |lanes| Some(lanes / 2)).take_while(|lanes| *lanes >= NARROWEST)

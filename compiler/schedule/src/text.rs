@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::kernel::{Contract, Divisor, Kernel, PackWeights, Pointwise, PoolWindow, Reduce, WeightGradient};
+use crate::kernel::{Contract, Divisor, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, WeightGradient};
 use crate::plan::{Buffer, Place, Plan, Step};
 
 /// One line for each buffer and step, in the plan's order.
@@ -75,14 +75,21 @@ fn attributes(kernel: &Kernel) -> String {
             depth,
             width,
             panel,
+            lanes,
             bias,
             epilogue,
-        }) => format!(
-            "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel} bias={bias} epilogue={epilogue}",
-            taps.len(),
-            stride.row,
-            stride.column
-        ),
+        }) => {
+            let lanes = match lanes {
+                Lanes::Channels => "",
+                Lanes::Columns => " lanes=columns",
+            };
+            format!(
+                "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}",
+                taps.len(),
+                stride.row,
+                stride.column
+            )
+        }
         Kernel::PackWeights(PackWeights {
             groups,
             width,

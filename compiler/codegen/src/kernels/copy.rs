@@ -1,19 +1,25 @@
 //! Copies between arrangements, fills, and zeros around images.
 
-use netc_schedule::{Axes, Step, View};
+use netc_schedule::{Axes, Machine, Step, View};
 
 use super::BuiltKernel;
-use super::nest::{Nest, Split, narrowing_vectors, vectors};
+use super::nest::{Nest, Split};
+use super::row::each_vector;
+use super::transpose::Transpose;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
 
 /// `y = x` element by element. Elements are moved as 32 bits, whatever they mean.
-pub(crate) fn copy(step: &Step, lanes: usize) -> BuiltKernel {
+pub(crate) fn copy(step: &Step, machine: &Machine) -> BuiltKernel {
     let (x, y) = (&step.reads[0], &step.write);
     let nest = Nest::new(y.extents, &[x.strides, y.strides]);
-    let split = Split::of(&nest, y.is_batched(), lanes);
+    if let Some(transpose) = Transpose::of(&nest, x, y, machine) {
+        return transpose.build();
+    }
+    let split = Split::of(&nest, y.is_batched(), machine.lanes);
     let inner = nest.innermost().strides.clone();
-    let lanes = if inner == [1, 1] { lanes } else { 1 };
+    let side_by_side = inner == [1, 1];
+    let repeatable = x.buffer != y.buffer;
 
     let mut b = Builder::new();
     let (from, to) = (b.argument(0), b.argument(1));
@@ -25,12 +31,17 @@ pub(crate) fn copy(step: &Step, lanes: usize) -> BuiltKernel {
         ];
         nest.walk(b, &bases, range, &mut |b, bases, run| {
             let bases = [bases[0], bases[1]];
-            narrowing_vectors(b, run, lanes, &mut |b, index, lanes| {
+            let one = |b: &mut Builder, index: Int, (lanes, valid): (usize, usize)| {
                 let from = b.step(bases[0], index, inner[0]);
-                let value = b.load(from, 0, lanes);
+                let value = b.load_first(from, 0, valid, lanes);
                 let to = b.step(bases[1], index, inner[1]);
-                b.store(value, to, 0);
-            });
+                b.store_first(value, valid, to, 0);
+            };
+            if side_by_side {
+                each_vector(b, run, machine, repeatable, &mut |b, index, size| one(b, index, size));
+            } else {
+                b.for_range(run.0, run.1, 1, |b, index| one(b, index, (1, 1)));
+            }
         });
     });
     BuiltKernel {
@@ -40,14 +51,14 @@ pub(crate) fn copy(step: &Step, lanes: usize) -> BuiltKernel {
 }
 
 /// Sets every element of the written view.
-pub(crate) fn fill(step: &Step, value: f32, lanes: usize) -> BuiltKernel {
+pub(crate) fn fill(step: &Step, value: f32, machine: &Machine) -> BuiltKernel {
     let y = &step.write;
     let nest = Nest::new(y.extents, &[y.strides]);
-    let split = Split::of(&nest, y.is_batched(), lanes);
+    let split = Split::of(&nest, y.is_batched(), machine.lanes);
 
     let mut b = Builder::new();
     let to = b.argument(0);
-    let values = Values::new(&mut b, value, lanes);
+    let values = Values::new(&mut b, value, machine);
     split.each(&mut b, &mut |b, sample, range| {
         let base = b.step(to, sample, y.sample_stride);
         values.store(b, &nest, base, range);
@@ -59,7 +70,7 @@ pub(crate) fn fill(step: &Step, value: f32, lanes: usize) -> BuiltKernel {
 }
 
 /// Zeros in the rows and columns around the written view.
-pub(crate) fn zero_halo(step: &Step, before: [usize; 2], after: [usize; 2], lanes: usize) -> BuiltKernel {
+pub(crate) fn zero_halo(step: &Step, before: [usize; 2], after: [usize; 2], machine: &Machine) -> BuiltKernel {
     let y = &step.write;
     let frame = frame(y, before, after);
     let count: usize = frame.iter().map(|(_, nest)| nest.count()).sum();
@@ -75,7 +86,7 @@ pub(crate) fn zero_halo(step: &Step, before: [usize; 2], after: [usize; 2], lane
 
     let mut b = Builder::new();
     let to = b.argument(0);
-    let values = Values::new(&mut b, 0.0, lanes);
+    let values = Values::new(&mut b, 0.0, machine);
     split.each(&mut b, &mut |b, sample, _| {
         let base = b.step(to, sample, y.sample_stride);
         for (offset, nest) in &frame {
@@ -89,7 +100,7 @@ pub(crate) fn zero_halo(step: &Step, before: [usize; 2], after: [usize; 2], lane
     }
 }
 
-/// The four strips around a view: where each starts, in bytes from the first element, and its loops.
+/// The strips around a view: where each starts, in bytes from the first element, and its loops.
 fn frame(y: &View, before: [usize; 2], after: [usize; 2]) -> Vec<(i64, Nest)> {
     let (rows, columns) = (y.extents.row, y.extents.column);
     let strip = |row: usize, column: usize, row_count: usize, column_count: usize| {
@@ -104,39 +115,59 @@ fn frame(y: &View, before: [usize; 2], after: [usize; 2]) -> Vec<(i64, Nest)> {
         (start * ELEMENT_BYTES as i64, Nest::new(extents, &[y.strides]))
     };
     let width = before[1] + columns + after[1];
-    let strips = [
-        strip(0, 0, before[0], width),
-        strip(before[0], 0, rows, before[1]),
-        strip(before[0], before[1] + columns, rows, after[1]),
-        strip(before[0] + rows, 0, after[0], width),
-    ];
+    let strips = if y.strides.row == width * y.strides.column {
+        // One row ends where the next begins: what lies between the columns of two rows is one strip.
+        let first = before[0] * width + before[1];
+        let last = after[1] + after[0] * width;
+        vec![
+            strip(0, 0, 1, first),
+            strip(before[0], before[1] + columns, rows - 1, after[1] + before[1]),
+            strip(before[0] + rows - 1, before[1] + columns, 1, last),
+        ]
+    } else {
+        vec![
+            strip(0, 0, before[0], width),
+            strip(before[0], 0, rows, before[1]),
+            strip(before[0], before[1] + columns, rows, after[1]),
+            strip(before[0] + rows, 0, after[0], width),
+        ]
+    };
     strips.into_iter().filter(|(_, nest)| nest.count() > 0).collect()
 }
 
-/// One number, as a vector and alone.
-struct Values {
-    vector: Float,
-    scalar: Float,
-    lanes: usize,
+/// One number, as vectors of every width.
+struct Values<'a> {
+    widths: Vec<(usize, Float)>,
+    machine: &'a Machine,
 }
 
-impl Values {
-    fn new(b: &mut Builder, value: f32, lanes: usize) -> Self {
+impl<'a> Values<'a> {
+    fn new(b: &mut Builder, value: f32, machine: &'a Machine) -> Self {
+        let widths = machine.widths().chain([1]);
         Self {
-            vector: b.constant(value, lanes),
-            scalar: b.constant(value, 1),
-            lanes,
+            widths: widths.map(|lanes| (lanes, b.constant(value, lanes))).collect(),
+            machine,
         }
+    }
+
+    fn of(&self, lanes: usize) -> Float {
+        let found = self.widths.iter().find(|(width, _)| *width == lanes);
+        found.expect("the machine has vectors of this width").1
     }
 
     fn store(&self, b: &mut Builder, nest: &Nest, base: Int, range: (Int, Int)) {
         let stride = nest.innermost().strides[0];
-        let lanes = if stride == 1 { self.lanes } else { 1 };
         nest.walk(b, &[base], range, &mut |b, bases, run| {
             let base = bases[0];
-            vectors(b, run, lanes, &mut |b, index, lanes| {
-                let to = b.step(base, index, stride);
-                b.store(if lanes == 1 { self.scalar } else { self.vector }, to, 0);
+            if stride != 1 {
+                return b.for_range(run.0, run.1, 1, |b, index| {
+                    let to = b.step(base, index, stride);
+                    b.store(self.of(1), to, 0);
+                });
+            }
+            each_vector(b, run, self.machine, true, &mut |b, index, (lanes, valid)| {
+                let to = b.step(base, index, 1);
+                b.store_first(self.of(lanes), valid, to, 0);
             });
         });
     }
@@ -154,7 +185,7 @@ mod tests {
 
         #[test]
         fn copies_between_arrangements(
-            extents in (1usize..18, 1usize..6, 1usize..9),
+            extents in (1usize..40, 1usize..6, 1usize..40),
             orders in (any_order(), any_order()),
             halos in (0usize..3, 0usize..3),
             batch in prop::sample::select(vec![0usize, 1, 2, 5]),
@@ -183,7 +214,7 @@ mod tests {
 
         #[test]
         fn zeros_only_the_halo(
-            extents in (1usize..10, 1usize..6, 1usize..9),
+            extents in (1usize..10, 1usize..6, 1usize..24),
             order in any_order(),
             before in [0usize..3, 0usize..3],
             after in [0usize..3, 0usize..3],

@@ -23,8 +23,10 @@ mod positions;
 mod product;
 mod reduce;
 mod reshape;
+mod row;
 mod softmax;
 mod taps;
+mod transpose;
 mod upsample;
 mod weight_gradient;
 mod window;
@@ -44,14 +46,14 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
     match &step.kernel {
         Kernel::Contract(contract) => contract::build(step, contract, machine),
         Kernel::WeightGradient(gradient) => weight_gradient::build(step, gradient, machine),
-        Kernel::PackWeights(pack) => pack::build(step, pack, machine.panel_lanes(pack.panel)),
+        Kernel::PackWeights(pack) => pack::build(step, pack, pack_lanes(pack.panel, machine)),
         Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),
         Kernel::ClipFactor { limit } => clip_factor::build(step, *limit),
-        Kernel::Pointwise(pointwise) => pointwise::build(step, pointwise, lanes),
-        Kernel::Copy => copy::copy(step, lanes),
-        Kernel::Fill(value) => copy::fill(step, *value, lanes),
-        Kernel::ZeroHalo { before, after } => copy::zero_halo(step, *before, *after, lanes),
-        Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, across),
+        Kernel::Pointwise(pointwise) => pointwise::build(step, pointwise, machine),
+        Kernel::Copy => copy::copy(step, machine),
+        Kernel::Fill(value) => copy::fill(step, *value, machine),
+        Kernel::ZeroHalo { before, after } => copy::zero_halo(step, *before, *after, machine),
+        Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, across, machine),
         Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, across),
         Kernel::GlobalMaximum => global_maximum::forward(step, across),
         Kernel::GlobalMaximumGradient => global_maximum::backward(step, across),
@@ -67,8 +69,14 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
         Kernel::CrossEntropyGradient { label_smoothing } => cross_entropy::backward(step, *label_smoothing, across),
         Kernel::Upsample { linear } => upsample::forward(step, *linear, across),
         Kernel::UpsampleGradient { linear } => upsample::backward(step, *linear, across),
-        Kernel::Reshape => reshape::reshape(step, lanes),
+        Kernel::Reshape => reshape::reshape(step, machine),
     }
+}
+
+/// Lanes that panels are written with: the most that divide them, or one.
+fn pack_lanes(panel: usize, machine: &Machine) -> usize {
+    let whole = |lanes: &usize| panel.is_multiple_of(*lanes);
+    machine.widths().find(whole).unwrap_or(1)
 }
 
 /// Lanes for a kernel whose vectors run along channels if those lie side by side: the most that leave few channels over.

@@ -129,6 +129,7 @@ mod tests {
             (groups, width, depth) in (1usize..4, 1usize..20, 1usize..12),
             taps in prop::sample::select(vec![vec![0usize], vec![0, 1, 2, 3], vec![5, 4, 3, 2, 1, 0], vec![0, 1, 4], vec![3, 4, 0, 1]]),
             backward in any::<bool>(),
+            panel in prop::sample::select(vec![8usize, 16, 12, 6, 1]),
         ) {
             // Weights as `[out, in, taps]` of six taps, packed for sums over `in` or over `out`.
             let (outputs, inputs) = if backward { (depth, width) } else { (width, depth) };
@@ -140,7 +141,7 @@ mod tests {
                 depth,
                 depth_stride: 6,
                 tap_offsets: taps.clone(),
-                panel: 8,
+                panel,
             };
             if backward {
                 std::mem::swap(&mut pack.width_stride, &mut pack.depth_stride);
@@ -148,14 +149,14 @@ mod tests {
             let mut setup = Setup::new(11);
             let w = setup.flat(groups * outputs * inputs * 6);
             let p = setup.flat(pack.packed_count());
-            let panels = width.div_ceil(8);
+            let panels = width.div_ceil(panel);
             let expected = pack.clone();
             setup.check_whole(Kernel::PackWeights(pack), vec![w], p, 1, 0.0, |memory| {
                 for g in 0..groups {
-                    for o in 0..panels * 8 {
+                    for o in 0..panels * panel {
                         for (t, offset) in taps.iter().enumerate() {
                             for k in 0..depth {
-                                let to = (((g * panels + o / 8) * taps.len() + t) * depth + k) * 8 + o % 8;
+                                let to = (((g * panels + o / panel) * taps.len() + t) * depth + k) * panel + o % panel;
                                 let from = g * expected.group_stride
                                     + o * expected.width_stride
                                     + k * expected.depth_stride

@@ -6,17 +6,18 @@
 
 use netc_runtime::DType;
 use netc_schedule::kernel::{Divisor, Pointwise, Spread};
-use netc_schedule::{Axes, Step, View};
+use netc_schedule::{Axes, Machine, Step, View};
 
 use super::BuiltKernel;
 use super::contract::{load_lanes, store_lanes};
 use super::nest::{Nest, Split, vectors};
+use super::row::each_vector;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::expression::{self, Reads, key_salt, mix_key, needs_element};
 use crate::ir::{Float, Int, Word};
 
 /// Builds the kernel of an element-wise step.
-pub(crate) fn build(step: &Step, pointwise: &Pointwise, lanes: usize) -> BuiltKernel {
+pub(crate) fn build(step: &Step, pointwise: &Pointwise, machine: &Machine) -> BuiltKernel {
     let y = &step.write;
     let operands: Vec<Operand> = step
         .reads
@@ -29,7 +30,7 @@ pub(crate) fn build(step: &Step, pointwise: &Pointwise, lanes: usize) -> BuiltKe
     let mut strides: Vec<Axes> = operands.iter().map(|operand| operand.strides).collect();
     strides.extend([counter.strides, y.strides]);
     let nest = Nest::new(y.extents, &strides);
-    let split = Split::of(&nest, y.is_batched(), lanes);
+    let split = Split::of(&nest, y.is_batched(), machine.lanes);
 
     let mut b = Builder::new();
     let mut bases: Vec<Int> = (0..=operands.len()).map(|index| b.argument(index)).collect();
@@ -37,7 +38,7 @@ pub(crate) fn build(step: &Step, pointwise: &Pointwise, lanes: usize) -> BuiltKe
     let mut samples: Vec<usize> = operands.iter().map(|operand| operand.sample).collect();
     samples.extend([counter.sample, y.sample_stride]);
     b.hoist_constants(|b| {
-        let body = Body::new(b, step, pointwise, &nest, lanes);
+        let body = Body::new(b, step, pointwise, &nest, machine);
         let is_run = split.is_run(&nest, &samples);
         split.each_run(b, is_run, &mut |b, sample, range| {
             let bases: Vec<Int> = bases
@@ -110,7 +111,9 @@ impl Operand {
 /// What is done to every innermost run.
 struct Body<'a> {
     pointwise: &'a Pointwise,
-    lanes: usize,
+    machine: &'a Machine,
+    /// Whether work may be done twice, because no read shares memory with the write.
+    repeatable: bool,
     /// Elements between neighbors of the innermost loop, for each operand.
     inner: Vec<usize>,
     /// The key of each read that is one.
@@ -129,7 +132,8 @@ struct Key {
 }
 
 impl<'a> Body<'a> {
-    fn new(b: &mut Builder, step: &Step, pointwise: &'a Pointwise, nest: &Nest, lanes: usize) -> Self {
+    fn new(b: &mut Builder, step: &Step, pointwise: &'a Pointwise, nest: &Nest, machine: &'a Machine) -> Self {
+        let lanes = machine.lanes;
         let inner = nest.innermost().strides.clone();
         let mut keys = Vec::new();
         for (index, view) in step.reads.iter().enumerate() {
@@ -155,7 +159,8 @@ impl<'a> Body<'a> {
         let factor = one_over(b, pointwise.divisor).map(|one| [one, b.splat(one, lanes)]);
         Self {
             pointwise,
-            lanes,
+            machine,
+            repeatable: step.reads.iter().all(|read| read.buffer != step.write.buffer),
             inner,
             keys,
             lane_numbers,
@@ -165,49 +170,79 @@ impl<'a> Body<'a> {
 
     fn run(&self, b: &mut Builder, bases: &[Int], run: (Int, Int)) {
         let reads = self.keys.len();
+        let lanes = self.machine.lanes;
         // What stands still, for one lane and for all.
         let mut still: Vec<Option<[Float; 2]>> = Vec::new();
         for (read, base) in bases[..reads].iter().enumerate() {
             let stands = self.inner[read] == 0 && self.keys[read].is_none();
             still.push(stands.then(|| {
                 let one = b.load(*base, 0, 1);
-                [one, b.splat(one, self.lanes)]
+                [one, b.splat(one, lanes)]
             }));
         }
-        let lanes = self.lanes;
+        // Rows of known length are cut exactly. Elsewhere the few elements at the end are not worth code of their own,
+        // and dropout counts whole vectors or single elements.
+        let known = matches!(run, (Int::Constant(_), Int::Constant(_)));
+        if known && self.inner[reads + 1] == 1 && self.lane_numbers.is_none() {
+            return each_vector(b, run, self.machine, self.repeatable, &mut |b, index, size| {
+                self.elements(b, bases, &still, index, size);
+            });
+        }
         vectors(b, run, lanes, &mut |b, index, count| {
-            let width = usize::from(count == lanes);
-            let mut values = Reads::new(count);
-            for read in 0..reads {
-                match (self.keys[read], still[read]) {
-                    (Some(key), _) => values.push_key(if count == 1 { key.one } else { key.all }),
-                    (None, Some(value)) => values.push(value[width]),
-                    (None, None) => {
-                        let stride = self.inner[read];
-                        let address = b.step(bases[read], index, stride);
-                        values.push(load_lanes(b, address, 0, stride * ELEMENT_BYTES, count, count));
-                    }
+            self.elements(b, bases, &still, index, (count, count));
+        });
+    }
+
+    /// `valid` neighbors from an index of the innermost loop on.
+    fn elements(
+        &self,
+        b: &mut Builder,
+        bases: &[Int],
+        still: &[Option<[Float; 2]>],
+        index: Int,
+        (lanes, valid): (usize, usize),
+    ) {
+        let reads = self.keys.len();
+        let mut values = Reads::new(lanes);
+        for read in 0..reads {
+            match (self.keys[read], still[read]) {
+                (Some(key), _) => values.push_key(if lanes == 1 { key.one } else { key.all }),
+                (None, Some(value)) => values.push(self.spread(b, value, lanes)),
+                (None, None) => {
+                    let stride = self.inner[read];
+                    let address = b.step(bases[read], index, stride);
+                    values.push(load_lanes(b, address, 0, stride * ELEMENT_BYTES, valid, lanes));
                 }
             }
-            if let Some(numbers) = self.lane_numbers {
-                let number = b.step(bases[reads], index, self.inner[reads]);
-                let number = b.divide(number, ELEMENT_BYTES);
-                let first = b.int_to_word(number);
-                let all = b.splat_word(first, count);
-                values.element = Some(if count == 1 {
-                    first
-                } else {
-                    b.word_binary(crate::ir::Binary::Add, all, numbers)
-                });
-            }
-            let mut value = expression::evaluate(b, &self.pointwise.body, &values);
-            if let Some(factor) = self.factor {
-                value = b.fmul(value, factor[width]);
-            }
-            let stride = self.inner[reads + 1];
-            let address = b.step(bases[reads + 1], index, stride);
-            store_lanes(b, value, address, 0, stride * ELEMENT_BYTES, count);
-        });
+        }
+        if let Some(numbers) = self.lane_numbers {
+            let number = b.step(bases[reads], index, self.inner[reads]);
+            let number = b.divide(number, ELEMENT_BYTES);
+            let first = b.int_to_word(number);
+            let all = b.splat_word(first, lanes);
+            values.element = Some(if lanes == 1 {
+                first
+            } else {
+                b.word_binary(crate::ir::Binary::Add, all, numbers)
+            });
+        }
+        let mut value = expression::evaluate(b, &self.pointwise.body, &values);
+        if let Some(factor) = self.factor {
+            let factor = self.spread(b, factor, lanes);
+            value = b.fmul(value, factor);
+        }
+        let stride = self.inner[reads + 1];
+        let address = b.step(bases[reads + 1], index, stride);
+        store_lanes(b, value, address, 0, stride * ELEMENT_BYTES, valid);
+    }
+
+    /// A number that is there in one lane and in all, in so many lanes.
+    fn spread(&self, b: &mut Builder, [one, all]: [Float; 2], lanes: usize) -> Float {
+        if lanes == self.machine.lanes {
+            all
+        } else {
+            b.splat(one, lanes)
+        }
     }
 }
 
@@ -250,7 +285,7 @@ mod tests {
 
         #[test]
         fn every_spread_meets_every_arrangement(
-            extents in (1usize..18, 1usize..5, 1usize..9),
+            extents in (1usize..18, 1usize..5, 1usize..40),
             orders in (any_order(), any_order(), any_order()),
             halos in (0usize..2, 0usize..2),
             fixed_full in any::<bool>(),

@@ -3,7 +3,7 @@
 //! If the elements of either side follow each other evenly in that order (as those of a flat vector do), that side can be
 //! seen under the other's shape, and the work is a copy. Otherwise each element's place is worked out by division.
 
-use netc_schedule::{Axes, Kernel, Step, View};
+use netc_schedule::{Axes, Kernel, Machine, Step, View};
 
 use super::positions::passes;
 use super::{BuiltKernel, copy};
@@ -14,7 +14,7 @@ use crate::ir::Int;
 ///
 /// - Reads `x`, writes `y`.
 /// - Tasks: as a copy's, or some rows of a sample.
-pub(crate) fn reshape(step: &Step, lanes: usize) -> BuiltKernel {
+pub(crate) fn reshape(step: &Step, machine: &Machine) -> BuiltKernel {
     let (x, y) = (&step.reads[0], &step.write);
     debug_assert_eq!(x.element_count(), y.element_count(), "a reshape keeps all elements");
     let copied = |x: View, y: View| {
@@ -24,7 +24,7 @@ pub(crate) fn reshape(step: &Step, lanes: usize) -> BuiltKernel {
             write: y,
             ..step.clone()
         };
-        copy::copy(&step, lanes)
+        copy::copy(&step, machine)
     };
     if let Some(stride) = even_stride(y) {
         copied(x.clone(), under(y, x.extents, stride))

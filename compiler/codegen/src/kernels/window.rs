@@ -75,7 +75,7 @@ impl Windows {
         if self.all_whole() {
             return body(b, Taps::Whole);
         }
-        let margin = self.margin(b, (i, j), 1);
+        let margin = self.margin(b, (i, j));
         let rows = self.existing(b, 0, i);
         let columns = self.existing(b, 1, j);
         let body = RefCell::new(body);
@@ -84,22 +84,37 @@ impl Windows {
         b.when_else(0usize, Comparison::LessOrEqual, margin, whole, part);
     }
 
-    /// At least 0 exactly if the `width` windows from output row `i` and column `j` on lie wholly inside.
-    pub(crate) fn margin(&self, b: &mut Builder, (i, j): (Int, Int), width: usize) -> Int {
+    /// At least 0 exactly if the window at output row `i` and column `j` lies wholly inside.
+    fn margin(&self, b: &mut Builder, (i, j): (Int, Int)) -> Int {
         let mut least = Int::Constant(0);
         let mut any = false;
-        for (axis, at, width) in [(0, i, 1), (1, j, width as i64)] {
+        for (axis, at) in [(0, i), (1, j)] {
             let (first, last) = self.whole[axis];
             if (first, last) == (0, self.output[axis] as i64) {
                 continue;
             }
             let from_start = b.subtract(at, first);
-            let to_end = b.subtract(last - width, at);
+            let to_end = b.subtract(last - 1, at);
             let smaller = b.smaller(from_start, to_end);
             least = if any { b.smaller(least, smaller) } else { smaller };
             any = true;
         }
         least
+    }
+
+    /// First and one past the last output column whose windows lie wholly inside along the row.
+    pub(crate) const fn whole_columns(&self) -> (usize, usize) {
+        (self.whole[1].0 as usize, self.whole[1].1 as usize)
+    }
+
+    /// At least 0 exactly if the windows of output row `i` lie wholly inside from top to bottom.
+    pub(crate) fn row_margin(&self, b: &mut Builder, i: Int) -> Int {
+        let (first, last) = self.whole[0];
+        if (first, last) == (0, self.output[0] as i64) {
+            return Int::Constant(0);
+        }
+        let (from_start, to_end) = (b.subtract(i, first), b.subtract(last - 1, i));
+        b.smaller(from_start, to_end)
     }
 
     /// Whether every window lies wholly inside.

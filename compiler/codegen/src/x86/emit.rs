@@ -36,6 +36,8 @@ pub(super) struct Emitter<'a> {
     /// Jumps, and the labels they lead to.
     jumps: Vec<(usize, Label)>,
     loops: usize,
+    /// The lanes that the scratch mask register is known to name here.
+    pub(super) masked_lanes: Option<i32>,
 }
 
 impl<'a> Emitter<'a> {
@@ -50,13 +52,14 @@ impl<'a> Emitter<'a> {
             kernel,
             level,
             folding,
-            frame: Frame::new(kernel, allocation),
+            frame: Frame::new(kernel, allocation, level),
             lives,
             allocation,
             instructions: Vec::new(),
             labels: Vec::new(),
             jumps: Vec::new(),
             loops: 0,
+            masked_lanes: None,
         }
     }
 
@@ -82,7 +85,7 @@ impl<'a> Emitter<'a> {
         self.encode()
     }
 
-    /// Stores the parameters and the constants into the frame.
+    /// Stores the parameters, the constants and the tables of permutations into the frame.
     fn enter(&mut self) {
         for (index, register) in [Machine::RDI, Machine::RSI, Machine::RDX, Machine::RCX]
             .into_iter()
@@ -94,6 +97,17 @@ impl<'a> Emitter<'a> {
         for bits in self.frame.constants.clone() {
             let slot = stack(self.frame.constant(bits));
             self.push(Instruction::with2(Code::Mov_rm32_imm32, slot, bits));
+        }
+        for pattern in self.frame.patterns.clone() {
+            let start = self.frame.pattern(&pattern);
+            for (lane, from) in (0i64..).zip(pattern) {
+                let number = u32::from(from);
+                self.push(Instruction::with2(
+                    Code::Mov_rm32_imm32,
+                    stack(start + 4 * lane),
+                    number,
+                ));
+            }
         }
     }
 
@@ -129,6 +143,8 @@ impl<'a> Emitter<'a> {
 
     fn put(&mut self, label: Label) {
         self.labels[label.0] = Some(self.instructions.len());
+        // Whoever jumps here may have used the mask for something else.
+        self.masked_lanes = None;
     }
 
     fn jump(&mut self, code: Code, label: Label) {

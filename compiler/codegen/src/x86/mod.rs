@@ -13,6 +13,7 @@ mod frame;
 mod level;
 mod live;
 mod partial;
+mod permute;
 mod vector;
 
 pub use level::Level;

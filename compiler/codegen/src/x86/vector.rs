@@ -11,7 +11,7 @@ use crate::ir::{Binary, Class, Comparison, Register, Statement, Unary};
 
 /// A last operand: a register or memory.
 #[derive(Clone, Copy)]
-enum Operand {
+pub(super) enum Operand {
     Register(u8),
     Memory(MemoryOperand),
 }
@@ -50,6 +50,7 @@ impl Emitter<'_> {
                     self.named(value, width),
                 ));
             }
+            Statement::LoadFirst { result, address, count } => self.load_first(result, address, count),
             Statement::StoreFirst { value, address, count } => self.store_first(value, address, count),
             Statement::Constant { result, bits } => self.constant(result, bits),
             Statement::Unary {
@@ -102,6 +103,12 @@ impl Emitter<'_> {
                 lane,
                 value,
             } => self.insert(result, vector, lane, value),
+            Statement::Permute {
+                result,
+                left,
+                right,
+                ref pattern,
+            } => self.permute(result, left, right, pattern),
             _ => unreachable!("integers and control flow are emitted elsewhere"),
         }
     }
@@ -125,7 +132,7 @@ impl Emitter<'_> {
     }
 
     /// `to = left op right`.
-    fn three(&mut self, code: Code, width: Width, to: u8, left: u8, right: Operand) {
+    pub(super) fn three(&mut self, code: Code, width: Width, to: u8, left: u8, right: Operand) {
         let (to, left) = (self.named(to, width), self.named(left, width));
         match right {
             Operand::Register(right) => self.push(Instruction::with3(code, to, left, self.named(right, width))),
@@ -134,7 +141,7 @@ impl Emitter<'_> {
     }
 
     /// A register's value where an instruction's last operand takes it from: itself, its stack slot, or folded memory.
-    fn operand(&mut self, register: Register) -> Operand {
+    pub(super) fn operand(&mut self, register: Register) -> Operand {
         let width = self.width(register);
         if let Some(folded) = self.folding.operands.get(&register).copied() {
             return Operand::Memory(self.folded(folded, width));
@@ -574,12 +581,7 @@ impl Emitter<'_> {
         let which = 1i32 << lane;
         match self.level {
             Level::Avx512 => {
-                self.push(Instruction::with2(Code::Mov_r32_imm32, Machine::EAX, which));
-                self.push(Instruction::with2(
-                    Code::VEX_Kmovw_kr_r32,
-                    mask_register(SCRATCH_MASK),
-                    Machine::EAX,
-                ));
+                self.mask_of_lanes(which);
                 let blend = Instruction::with3(code::blend(self.level, width), named_to, named_from, spread_one);
                 self.masked(blend, mask_register(SCRATCH_MASK), false);
             }
@@ -621,6 +623,7 @@ impl Emitter<'_> {
             Place::Register(number) => number,
             Place::Slot(slot) => {
                 let slot = stack(self.frame.slot(File::Mask, slot));
+                self.forget_mask(scratch);
                 self.push(Instruction::with2(
                     Code::VEX_Kmovw_kr_km16,
                     mask_register(scratch),
@@ -631,10 +634,13 @@ impl Emitter<'_> {
         }
     }
 
-    fn mask_target(&self, register: Register) -> u8 {
+    fn mask_target(&mut self, register: Register) -> u8 {
         match self.place(register) {
             Place::Register(number) => number,
-            Place::Slot(_) => SCRATCH_MASK,
+            Place::Slot(_) => {
+                self.forget_mask(SCRATCH_MASK);
+                SCRATCH_MASK
+            }
         }
     }
 

@@ -5,20 +5,24 @@
 //! sample's positions, over blocks of vectors (so that a block's weights stay in the nearest cache while the image goes
 //! past) and over samples. See [`tile`] for the sum itself and [`blocking`] for the choice of sizes.
 //!
+//! Where columns lie side by side, lanes may be columns instead: [`columns`].
+//!
 //! - Reads and writes exactly the views' elements; packed weights are padded with zeros, which are read but not stored.
 //! - The sum starts at the bias and takes taps, then depth, in order, wherever the row falls.
 
 mod blocking;
+mod columns;
+mod operands;
 mod tile;
 
 pub(crate) use self::tile::{load_lanes, store_lanes};
 
-use netc_runtime::program::Tasks;
-use netc_schedule::kernel::Contract;
-use netc_schedule::{Axes, Machine, Step, View};
+use netc_schedule::kernel::{Contract, Lanes};
+use netc_schedule::{Machine, Step};
 
 use self::blocking::Blocking;
 pub(crate) use self::blocking::Cut;
+use self::operands::{Operands, Place};
 use self::tile::{Tile, Vector};
 use super::BuiltKernel;
 use super::product;
@@ -31,6 +35,9 @@ const MACS_PER_TASK: usize = 400_000;
 
 /// Builds the kernel of a contraction.
 pub(crate) fn build(step: &Step, contract: &Contract, machine: &Machine) -> BuiltKernel {
+    if contract.lanes == Lanes::Columns {
+        return columns::build(step, contract, machine);
+    }
     let writer = Writer::new(step, contract, machine);
     if step.write.extents.row * step.write.extents.column == 1 {
         writer.over_batch()
@@ -39,131 +46,30 @@ pub(crate) fn build(step: &Step, contract: &Contract, machine: &Machine) -> Buil
     }
 }
 
-/// An operand whose address moves with the tile.
-#[derive(Clone, Debug)]
-struct Moving {
-    /// Bytes from one sample, row, column to the next.
-    sample: usize,
-    row: usize,
-    column: usize,
-    /// Bytes from one destination channel to the next; for the source, from one source channel to the next.
-    channel: usize,
-}
-
-impl Moving {
-    /// An operand that spreads over `y`: an axis of one element stands still.
-    fn spread(view: &View) -> Self {
-        let stride = |extent: usize, stride: usize| if extent == 1 { 0 } else { stride * ELEMENT_BYTES };
-        let Axes { channel, row, column } = view.extents;
-        Self {
-            sample: view.sample_stride * ELEMENT_BYTES,
-            row: stride(row, view.strides.row),
-            column: stride(column, view.strides.column),
-            channel: stride(channel, view.strides.channel),
-        }
-    }
-}
-
 /// What the loops around a tile need to know.
 struct Writer<'a> {
     contract: &'a Contract,
-    write: &'a View,
+    operands: Operands<'a>,
     machine: &'a Machine,
     /// Channels in a vector.
     lanes: usize,
-    /// The source, the destination, then what the epilogue reads.
-    moving: Vec<Moving>,
     runs: Runs,
-    has_bias: bool,
-}
-
-/// Addresses at the current position, in the order of [`Writer::moving`], and of the weights and bias.
-#[derive(Clone)]
-struct Place {
-    moving: Vec<Int>,
-    weights: Int,
-    bias: Int,
 }
 
 impl<'a> Writer<'a> {
     fn new(step: &'a Step, contract: &'a Contract, machine: &'a Machine) -> Self {
-        let (x, y) = (&step.reads[0], &step.write);
-        let source = Moving {
-            sample: x.sample_stride * ELEMENT_BYTES,
-            row: contract.stride.row * x.strides.row * ELEMENT_BYTES,
-            column: contract.stride.column * x.strides.column * ELEMENT_BYTES,
-            channel: x.strides.channel * ELEMENT_BYTES,
-        };
-        let destination = Moving {
-            channel: y.strides.channel * ELEMENT_BYTES,
-            ..Moving::spread(y)
-        };
-        let mut moving = vec![source, destination];
-        moving.extend(step.reads[2 + usize::from(contract.bias)..].iter().map(Moving::spread));
-        let offset = |tap: &netc_schedule::kernel::Tap| {
-            tap.row * x.strides.row as isize + tap.column * x.strides.column as isize
-        };
-        let offsets: Vec<isize> = contract.taps.iter().map(offset).collect();
-        let runs = Runs::new(&offsets, contract.depth, x.strides.channel);
+        let operands = Operands::new(step, contract);
         Self {
             contract,
-            write: y,
+            runs: Runs::new(&operands.tap_offsets, contract.depth, step.reads[0].strides.channel),
+            operands,
             machine,
             lanes: machine.panel_lanes(contract.panel),
-            moving,
-            runs,
-            has_bias: contract.bias,
-        }
-    }
-
-    /// Addresses of all operands at the first element.
-    fn arguments(&self, b: &mut Builder) -> Place {
-        let source = b.argument(0);
-        let weights = b.argument(1);
-        let bias = if self.has_bias { b.argument(2) } else { Int::Constant(0) };
-        let first_read = 2 + usize::from(self.has_bias);
-        let reads = self.moving.len() - 2;
-        let destination = b.argument(first_read + reads);
-        let mut moving = vec![source, destination];
-        moving.extend((0..reads).map(|read| b.argument(first_read + read)));
-        Place { moving, weights, bias }
-    }
-
-    /// The place moved by `index` steps of `bytes` in each moving operand.
-    fn advance(&self, b: &mut Builder, place: &Place, index: Int, bytes: impl Fn(&Moving) -> usize) -> Place {
-        let moved = place.moving.iter().zip(&self.moving).map(|(base, moving)| {
-            let distance = b.multiply(index, bytes(moving));
-            b.add(*base, distance)
-        });
-        Place {
-            moving: moved.collect(),
-            ..place.clone()
-        }
-    }
-
-    /// Samples in this run; a destination that exists once has one.
-    fn samples(&self, b: &mut Builder) -> Int {
-        if self.write.is_batched() {
-            b.batch()
-        } else {
-            Int::Constant(1)
-        }
-    }
-
-    fn tasks(&self, parts: usize, group: usize) -> Tasks {
-        if self.write.is_batched() {
-            Tasks {
-                per_group: parts as u64,
-                group: group as u64,
-                fixed: 0,
-            }
-        } else {
-            Tasks::fixed(parts as u64)
         }
     }
 
     fn depth_total(&self) -> usize {
-        self.contract.taps.len() * self.contract.depth
+        self.operands.depth_total()
     }
 
     /// Bytes of one panel of packed weights.
@@ -204,29 +110,12 @@ impl<'a> Writer<'a> {
     /// The place moved to a group and a block of panels.
     fn at_block(&self, b: &mut Builder, place: &Place, group: Int, panel: Int) -> Place {
         let inside = b.multiply(panel, self.contract.panel);
-        let before = b.multiply(group, self.contract.width);
-        let channel = b.add(before, inside);
-        let depth = b.multiply(group, self.contract.depth);
-        let moved = place
-            .moving
-            .iter()
-            .zip(&self.moving)
-            .enumerate()
-            .map(|(operand, (base, moving))| {
-                let distance = b.multiply(if operand == 0 { depth } else { channel }, moving.channel);
-                b.add(*base, distance)
-            });
-        let moving = moved.collect();
+        let moved = self.operands.at_channel(b, place, group, inside);
         let before = b.multiply(group, self.panels());
         let panel = b.add(before, panel);
         let distance = b.multiply(panel, self.panel_bytes());
         let weights = b.add(place.weights, distance);
-        let bias = if self.has_bias {
-            b.step(place.bias, channel, 1)
-        } else {
-            place.bias
-        };
-        Place { moving, weights, bias }
+        Place { weights, ..moved }
     }
 
     /// For every block of `block` panels in `range` (counted over all groups): `body` with the place of the block and
@@ -268,7 +157,7 @@ impl<'a> Writer<'a> {
 
     /// Tiles along the positions of each sample.
     fn over_positions(&self) -> BuiltKernel {
-        let extents = self.write.extents;
+        let extents = self.operands.write.extents;
         let blocking = Blocking::choose(self, (extents.row, extents.column));
         let blocks = self.contract.groups * self.panels().div_ceil(blocking.panels);
         let row_blocks = extents.row.div_ceil(blocking.rows);
@@ -285,8 +174,8 @@ impl<'a> Writer<'a> {
         };
 
         let mut b = Builder::new();
-        let place = self.arguments(&mut b);
-        let batch = self.samples(&mut b);
+        let place = self.operands.arguments(&mut b);
+        let batch = self.operands.samples(&mut b);
         b.tasks(|b, task| {
             let (first, part) = (b.divide(task, parts), b.remainder(task, parts));
             let (column, row) = (b.divide(part, rows.parts), b.remainder(part, rows.parts));
@@ -295,7 +184,7 @@ impl<'a> Writer<'a> {
             let last = b.add(first, group);
             let last = if group == 1 { last } else { b.smaller(last, batch) };
             let one_sample = |b: &mut Builder, sample: Int| {
-                let place = self.advance(b, &place, sample, |moving| moving.sample);
+                let place = self.operands.advance(b, &place, sample, |moving| moving.sample);
                 self.each_block(b, &place, blocking.panels, block_range, &mut |b, place, vectors| {
                     self.positions(b, place, vectors, &blocking, row_range);
                 });
@@ -308,7 +197,7 @@ impl<'a> Writer<'a> {
         });
         BuiltKernel {
             ir: b.finish(),
-            tasks: self.tasks(parts, group),
+            tasks: self.operands.tasks(parts, group),
         }
     }
 
@@ -321,11 +210,13 @@ impl<'a> Writer<'a> {
         blocking: &Blocking,
         (first, last): (Int, Int),
     ) {
-        let rows = self.write.extents.row;
+        let rows = self.operands.write.extents.row;
         let whole = rows / blocking.rows;
         let rest = rows % blocking.rows;
         let strip = |b: &mut Builder, index: Int, height: usize| {
-            let place = self.advance(b, place, index, |moving| moving.row * blocking.rows);
+            let place = self
+                .operands
+                .advance(b, place, index, |moving| moving.row * blocking.rows);
             self.strip(b, &place, vectors, blocking.columns, height);
         };
         let end = b.smaller(last, whole);
@@ -338,10 +229,10 @@ impl<'a> Writer<'a> {
 
     /// All tiles of one block of rows, `height` rows high.
     fn strip(&self, b: &mut Builder, place: &Place, vectors: &[Vector], width: usize, height: usize) {
-        let columns = self.write.extents.column;
+        let columns = self.operands.write.extents.column;
         let (whole, rest) = (columns / width, columns % width);
         let tile = |b: &mut Builder, index: Int, width: usize, count: usize| {
-            let place = self.advance(b, place, index, |moving| moving.column * width);
+            let place = self.operands.advance(b, place, index, |moving| moving.column * width);
             let positions = (0..height).flat_map(|row| (0..count).map(move |column| (0, row, column)));
             self.tile(b, &place, vectors, &positions.collect::<Vec<_>>());
         };
@@ -354,7 +245,7 @@ impl<'a> Writer<'a> {
     /// One tile, its rows at these (sample, row, column) from the place.
     fn tile(&self, b: &mut Builder, place: &Place, vectors: &[Vector], positions: &[(usize, usize, usize)]) {
         let offset = |operand: usize| {
-            let moving = &self.moving[operand];
+            let moving = &self.operands.moving[operand];
             let bytes = |(sample, row, column): &(usize, usize, usize)| {
                 sample * moving.sample + row * moving.row + column * moving.column
             };
@@ -364,10 +255,10 @@ impl<'a> Writer<'a> {
             lanes: self.lanes,
             panel: self.contract.panel,
             vectors,
-            row_offsets: (0..self.moving.len()).map(offset).collect(),
-            channels: self.moving.iter().map(|moving| moving.channel).collect(),
+            row_offsets: (0..self.operands.moving.len()).map(offset).collect(),
+            channels: self.operands.moving.iter().map(|moving| moving.channel).collect(),
             runs: &self.runs,
-            has_bias: self.has_bias,
+            has_bias: self.contract.bias,
             epilogue: &self.contract.epilogue,
         };
         tile.write(b, &place.moving, place.weights, place.bias);
@@ -390,8 +281,8 @@ impl<'a> Writer<'a> {
         let cut = Cut::new(self.contract.groups * per_group_blocks, wanted);
 
         let mut b = Builder::new();
-        let place = self.arguments(&mut b);
-        let batch = self.samples(&mut b);
+        let place = self.operands.arguments(&mut b);
+        let batch = self.operands.samples(&mut b);
         b.tasks(|b, task| {
             let (index, part) = (b.divide(task, cut.parts), b.remainder(task, cut.parts));
             let range = cut.range(b, part);
@@ -409,7 +300,7 @@ impl<'a> Writer<'a> {
         });
         BuiltKernel {
             ir: b.finish(),
-            tasks: self.tasks(cut.parts, group),
+            tasks: self.operands.tasks(cut.parts, group),
         }
     }
 
@@ -426,7 +317,7 @@ impl<'a> Writer<'a> {
         let positions: Vec<_> = (0..level.rows).map(|sample| (sample, 0, 0)).collect();
         let samples = |b: &mut Builder, place: &Place, vectors: &[Vector]| {
             b.for_range(start, end, level.rows, |b, sample| {
-                let place = self.advance(b, place, sample, |moving| moving.sample);
+                let place = self.operands.advance(b, place, sample, |moving| moving.sample);
                 self.tile(b, &place, vectors, &positions);
             });
         };

@@ -1,6 +1,6 @@
 //! Compiled contractions against naive loops.
 
-use netc_schedule::kernel::{Contract, Stride, Tap};
+use netc_schedule::kernel::{Contract, Lanes, Stride, Tap};
 use netc_schedule::{Axes, Expression, Instruction, Kernel, Machine, View};
 use proptest::prelude::*;
 
@@ -22,6 +22,7 @@ struct Case {
     epilogue: usize,
     batch: usize,
     reversed: bool,
+    lanes: Lanes,
 }
 
 fn any_case() -> impl Strategy<Value = Case> {
@@ -48,6 +49,20 @@ fn any_case() -> impl Strategy<Value = Case> {
         epilogue: rest.1,
         batch: rest.2,
         reversed: rest.3,
+        lanes: Lanes::Channels,
+    })
+}
+
+/// Cases whose lanes can be columns.
+fn any_case_of_columns() -> impl Strategy<Value = Case> {
+    let out = (1usize..6, prop::sample::select((2usize..41).collect::<Vec<_>>()));
+    (any_case(), out, 1usize..3, 1usize..20).prop_map(|(case, out, step, depth)| Case {
+        out,
+        stride: (case.stride.0, step),
+        depth: if depth > 10 { 1 } else { depth },
+        orders: (Order::ChannelsFirst, Order::ChannelsFirst),
+        lanes: Lanes::Columns,
+        ..case
     })
 }
 
@@ -70,7 +85,7 @@ impl Case {
     /// The operands, with exactly as much halo as windows reach.
     fn setup(&self, machine: &Machine) -> (Setup, Vec<View>, View) {
         let mut setup = Setup::new(9).on(machine);
-        let panel = machine.panel(self.width);
+        let panel = self.lanes.panel(self.width, machine);
         let reach = |out: usize, stride: usize, kernel: usize, dilation: usize| {
             // Rows or columns from the window origin's first to the last touched, less the one before the view.
             (out - 1) * stride + (kernel - 1) * dilation
@@ -132,6 +147,7 @@ impl Case {
             depth: self.depth,
             width: self.width,
             panel,
+            lanes: self.lanes,
             bias: self.bias,
             epilogue: self.expression(),
         }
@@ -181,9 +197,15 @@ impl Case {
         for machine in machines() {
             let (setup, reads, y) = self.setup(&machine);
             let views = reads.clone();
-            let kernel = Kernel::Contract(self.kernel(machine.panel(self.width)));
+            let panel = self.lanes.panel(self.width, &machine);
+            let kernel = Kernel::Contract(self.kernel(panel));
+            let fit = Lanes::fit_columns(&reads[0], &y, self.kernel(panel).stride);
+            assert!(
+                self.lanes == Lanes::Channels || fit,
+                "lanes cannot be columns\n{self:#?}"
+            );
             setup.check(kernel, reads, y.clone(), self.batch, 0.0, |memory, n, c, h, w| {
-                self.reference(machine.panel(self.width), memory, (&views, &y), (n, c, h, w));
+                self.reference(panel, memory, (&views, &y), (n, c, h, w));
             });
         }
     }
@@ -194,6 +216,11 @@ proptest! {
 
     #[test]
     fn sums_as_documented(case in any_case()) {
+        case.check();
+    }
+
+    #[test]
+    fn columns_give_the_same_sums(case in any_case_of_columns()) {
         case.check();
     }
 
@@ -227,6 +254,7 @@ fn large_sums() {
         epilogue: 2,
         batch: 2,
         reversed: false,
+        lanes: Lanes::Channels,
     };
     base.check();
     Case {
@@ -259,6 +287,65 @@ fn large_sums() {
         depth: 16,
         width: 120,
         batch: 3,
+        ..base
+    }
+    .check();
+}
+
+/// Loops along rows, over rows and over blocks of channels; parts of samples; sums in place.
+#[test]
+fn large_sums_of_columns() {
+    let base = Case {
+        groups: 1,
+        depth: 1,
+        width: 6,
+        kernel: (5, 5),
+        dilation: (1, 1),
+        stride: (1, 1),
+        out: (28, 28),
+        orders: (Order::ChannelsFirst, Order::ChannelsFirst),
+        halo: 0,
+        bias: true,
+        epilogue: 2,
+        batch: 3,
+        reversed: false,
+        lanes: Lanes::Columns,
+    };
+    base.check();
+    Case {
+        depth: 6,
+        width: 16,
+        out: (10, 10),
+        epilogue: 3,
+        ..base.clone()
+    }
+    .check();
+    Case {
+        kernel: (1, 7),
+        width: 16,
+        out: (1, 361),
+        epilogue: 1,
+        ..base.clone()
+    }
+    .check();
+    Case {
+        kernel: (1, 7),
+        depth: 9,
+        width: 33,
+        stride: (1, 2),
+        out: (1, 1001),
+        epilogue: 3,
+        ..base.clone()
+    }
+    .check();
+    Case {
+        groups: 3,
+        kernel: (3, 3),
+        dilation: (2, 2),
+        depth: 4,
+        width: 5,
+        out: (40, 71),
+        epilogue: 1,
         ..base
     }
     .check();

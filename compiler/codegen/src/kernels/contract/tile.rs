@@ -129,8 +129,8 @@ pub(crate) fn load_lanes(
     if stride == 0 {
         return b.broadcast(base, offset, lanes);
     }
-    if stride == ELEMENT_BYTES && valid == lanes {
-        return b.load(base, offset, lanes);
+    if stride == ELEMENT_BYTES && (valid == lanes || valid > 1) {
+        return b.load_first(base, offset, valid, lanes);
     }
     let mut vector = b.broadcast(base, offset, lanes);
     for lane in 1..valid {
@@ -142,10 +142,7 @@ pub(crate) fn load_lanes(
 
 /// The first `valid` lanes to places `stride` bytes apart.
 pub(crate) fn store_lanes(b: &mut Builder, value: Float, base: Int, offset: usize, stride: usize, valid: usize) {
-    if stride == ELEMENT_BYTES && valid == b.lanes(value) {
-        return b.store(value, base, offset);
-    }
-    if stride == ELEMENT_BYTES && valid > 1 && b.lanes(value) > 4 {
+    if stride == ELEMENT_BYTES && (valid == b.lanes(value) || valid > 1) {
         return b.store_first(value, valid, base, offset);
     }
     for lane in 0..valid {

@@ -1,20 +1,22 @@
 //! Maximum and average pooling, forward and backward.
 //!
-//! Where channels lie side by side, vectors run over channels; where columns do and windows are one column apart, the
-//! forward pass runs over columns; otherwise one element at a time. A backward pass walks the windows in row-major order
+//! Where channels lie side by side, vectors run over channels; where columns do and windows are one or two columns apart,
+//! the forward pass runs over columns; otherwise one element at a time. A backward pass walks the windows in row-major order
 //! and adds to the elements under them, so a task must hold whole planes: tasks are samples and blocks of channels. The
 //! forward pass cuts output rows.
 //!
 //! A NaN is the largest of its window, as in the reference; of equal values the first in row-major order counts, which
 //! the backward pass recognizes by its bits.
 
+mod columns;
 mod gradient;
 
 use netc_schedule::kernel::{PoolKind, PoolWindow};
-use netc_schedule::{Step, View};
+use netc_schedule::{Machine, Step, View};
 
 use super::BuiltKernel;
 use super::positions::passes;
+use super::row::{self, Vectors};
 use super::window::{Taps, Windows};
 use crate::builder::Builder;
 use crate::ir::{Comparison, Float, Int};
@@ -22,20 +24,25 @@ use crate::ir::{Comparison, Float, Int};
 pub(crate) use gradient::backward;
 
 /// What a vector's lanes run over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Lanes {
     Channels(usize),
-    Columns(usize),
+    /// Columns of a row whose windows lie wholly inside along the row: cut into vectors.
+    Columns(Vec<Vectors>),
     One,
 }
 
 impl Lanes {
-    fn choose(lanes: usize, views: &[&View], column_step: usize) -> Self {
+    fn choose(across: usize, machine: &Machine, windows: &Windows, pool: &PoolWindow, views: &[&View]) -> Self {
         let channels = views[0].extents.channel;
         if channels > 1 && views.iter().all(|view| view.strides.channel == 1) {
-            Self::Channels(lanes)
-        } else if column_step == 1 && views.iter().all(|view| view.strides.column == 1) {
-            Self::Columns(lanes)
+            return Self::Channels(across);
+        }
+        let (first, last) = windows.whole_columns();
+        let strided = pool.stride[1] == 2 && pool.dilation[1] == 1 && pool.kernel[1] <= columns::LONGEST_ROW;
+        let side_by_side = views.iter().all(|view| view.strides.column == 1);
+        if side_by_side && last > first && (pool.stride[1] == 1 || strided) {
+            Self::Columns(row::cut(last - first, machine, true))
         } else {
             Self::One
         }
@@ -46,12 +53,13 @@ impl Lanes {
 ///
 /// - Reads `x`, writes `y`, which does not share memory with it.
 /// - Tasks: some output rows of a sample, or some small samples.
-pub(crate) fn forward(step: &Step, kind: PoolKind, pool: PoolWindow, lanes: usize) -> BuiltKernel {
+pub(crate) fn forward(step: &Step, kind: PoolKind, pool: PoolWindow, across: usize, machine: &Machine) -> BuiltKernel {
     let (x, y) = (&step.reads[0], &step.write);
     let windows = Windows::new(pool, x, y);
     let forward = Forward {
         kind,
-        lanes: Lanes::choose(lanes, &[x, y], pool.stride[1]),
+        pool,
+        lanes: Lanes::choose(across, machine, &windows, &pool, &[x, y]),
         windows,
         x,
         y,
@@ -74,6 +82,7 @@ pub(crate) fn forward(step: &Step, kind: PoolKind, pool: PoolWindow, lanes: usiz
 
 struct Forward<'a> {
     kind: PoolKind,
+    pool: PoolWindow,
     lanes: Lanes,
     windows: Windows,
     x: &'a View,
@@ -85,8 +94,8 @@ impl Forward<'_> {
     fn row(&self, b: &mut Builder, from: Int, to: Int, i: Int) {
         let (channels, columns) = (self.y.extents.channel, self.y.extents.column);
         let to = b.step(to, i, self.y.strides.row);
-        match self.lanes {
-            Lanes::Channels(lanes) => b.for_range(0usize, columns, 1, |b, j| {
+        match &self.lanes {
+            &Lanes::Channels(lanes) => b.for_range(0usize, columns, 1, |b, j| {
                 let corner = self.windows.corner(b, from, self.x, (i, j));
                 let to = b.step(to, j, self.y.strides.column);
                 self.windows.at(b, (i, j), &mut |b, taps| {
@@ -108,24 +117,18 @@ impl Forward<'_> {
     /// One row of results of one channel.
     fn plane_row(&self, b: &mut Builder, from: Int, to: Int, i: Int) {
         let columns = Int::from(self.y.extents.column);
-        let Lanes::Columns(lanes) = self.lanes else {
-            return self.singles(b, from, to, i, (Int::Constant(0), columns));
+        let all = |b: &mut Builder| self.singles(b, from, to, i, (Int::Constant(0), columns));
+        let Lanes::Columns(vectors) = &self.lanes else {
+            return all(b);
         };
-        let whole = self.y.extents.column / lanes * lanes;
-        b.for_range(0usize, whole, lanes, |b, j| {
-            let margin = self.windows.margin(b, (i, j), lanes);
-            let vector = |b: &mut Builder| {
-                let corner = self.windows.corner(b, from, self.x, (i, j));
-                let to = b.step(to, j, 1);
-                self.window(b, &Taps::Whole, corner, to, lanes);
-            };
-            let singles = |b: &mut Builder| {
-                let end = b.add(j, lanes);
-                self.singles(b, from, to, i, (j, end));
-            };
-            b.when_else(0usize, Comparison::LessOrEqual, margin, vector, singles);
-        });
-        self.singles(b, from, to, i, (Int::from(whole), columns));
+        let (first, last) = self.windows.whole_columns();
+        let whole = |b: &mut Builder| {
+            self.singles(b, from, to, i, (Int::Constant(0), Int::from(first)));
+            self.vectors(b, from, to, i, vectors);
+            self.singles(b, from, to, i, (Int::from(last), columns));
+        };
+        let margin = self.windows.row_margin(b, i);
+        b.when_else(0usize, Comparison::LessOrEqual, margin, whole, all);
     }
 
     /// Some results of one row of one channel, one by one.
@@ -138,23 +141,41 @@ impl Forward<'_> {
         });
     }
 
-    /// One window, or as many side by side as there are lanes.
+    /// One window, or as many channels of it as there are lanes.
     fn window(&self, b: &mut Builder, taps: &Taps, corner: Int, to: Int, lanes: usize) {
-        let result = match self.kind {
-            PoolKind::Maximum => largest(b, &self.windows, taps, (corner, self.x), lanes),
-            PoolKind::Average { count_padding } => {
-                let zero = b.constant(0.0, lanes);
-                let sum = b.float_variable(zero);
-                self.windows
-                    .each_tap(b, taps, [(corner, self.x)], &mut |b, [(base, offset)]| {
-                        let value = b.load(base, offset, lanes);
-                        let next = b.fadd(sum, value);
-                        b.set_float(sum, next);
-                    });
-                mean(b, &self.windows, taps, count_padding, sum)
-            }
-        };
+        let result = self.start(b, lanes);
+        self.windows
+            .each_tap(b, taps, [(corner, self.x)], &mut |b, [(base, offset)]| {
+                let value = b.load(base, offset, lanes);
+                self.take(b, result, value);
+            });
+        let result = self.finish(b, taps, result);
         b.store(result, to, 0);
+    }
+
+    /// A variable for what a window comes to.
+    fn start(&self, b: &mut Builder, lanes: usize) -> Float {
+        let start = match self.kind {
+            PoolKind::Maximum => b.constant(f32::NEG_INFINITY, lanes),
+            PoolKind::Average { .. } => b.constant(0.0, lanes),
+        };
+        b.float_variable(start)
+    }
+
+    /// One more element of a window.
+    fn take(&self, b: &mut Builder, result: Float, value: Float) {
+        let next = match self.kind {
+            PoolKind::Maximum => larger_or_nan(b, value, result),
+            PoolKind::Average { .. } => b.fadd(result, value),
+        };
+        b.set_float(result, next);
+    }
+
+    fn finish(&self, b: &mut Builder, taps: &Taps, result: Float) -> Float {
+        match self.kind {
+            PoolKind::Maximum => result,
+            PoolKind::Average { count_padding } => mean(b, &self.windows, taps, count_padding, result),
+        }
     }
 }
 

@@ -193,6 +193,20 @@ proptest! {
     }
 
     #[test]
+    fn forward_over_columns(
+        kind in any_kind(),
+        axes in [any_axis(), any_axis()],
+        step in prop::sample::select(vec![1usize, 2, 2, 3]),
+        columns in 1usize..90,
+        channels in 1usize..4,
+        batch in prop::sample::select(vec![0usize, 1, 3]),
+    ) {
+        let [rows, [kernel, _, dilation, before, after, extent]] = axes;
+        let row = [kernel, step, dilation, before, after, extent.max(columns)];
+        check_forward(kind, [rows, row], channels, (Order::ChannelsFirst, Order::ChannelsFirst), batch, true);
+    }
+
+    #[test]
     fn backward_is_the_definition(
         kind in any_kind(),
         axes in [any_axis(), any_axis()],
