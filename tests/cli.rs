@@ -50,13 +50,19 @@ impl Folder {
         Self(folder)
     }
 
-    fn run(&self, line: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_netc"))
+    /// The program in the folder, where it finds no calibration but the folder's own.
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
+        command
             .args(line.split_whitespace())
             .current_dir(self.0.path())
             .env("NO_COLOR", "1")
-            .output()
-            .expect("the program starts")
+            .env("XDG_CACHE_HOME", self.0.path().join("cache"));
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(line).output().expect("the program starts")
     }
 
     /// The whole answer to a command line, as text.
@@ -107,7 +113,17 @@ fn check(name: &str, lines: &[&str]) {
 #[test]
 fn help_shows_an_example_of_every_command() {
     let commands = [
-        "check", "fmt", "compile", "run", "train", "eval", "bench", "explain", "import", "export",
+        "check",
+        "fmt",
+        "compile",
+        "run",
+        "train",
+        "eval",
+        "bench",
+        "calibrate",
+        "explain",
+        "import",
+        "export",
     ];
     let folder = Folder::new();
     for command in commands {
@@ -119,7 +135,7 @@ fn help_shows_an_example_of_every_command() {
             "{command} --help shows no example:\n{text}"
         );
     }
-    check("help", &["--help", "bench --help"]);
+    check("help", &["--help", "bench --help", "calibrate --help"]);
 }
 
 #[test]
@@ -222,9 +238,8 @@ fn an_interrupted_run_can_be_continued() {
     const TRAIN: &str = "train models/lenet5.net --set epochs=12 --set batch=16 --cpu portable --json";
     let folder = Folder::new();
     let path = |name: &str| folder.0.path().join(name);
-    let mut running = Command::new(env!("CARGO_BIN_EXE_netc"))
-        .args(format!("{TRAIN} -o w.safetensors").split_whitespace())
-        .current_dir(folder.0.path())
+    let mut running = folder
+        .command(&format!("{TRAIN} -o w.safetensors"))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -264,9 +279,8 @@ fn a_reader_that_goes_away_is_no_mistake() {
     use std::process::Stdio;
 
     let folder = Folder::new();
-    let mut running = Command::new(env!("CARGO_BIN_EXE_netc"))
-        .args(["compile", "models/alexnet.net", "--emit", "kernels"])
-        .current_dir(folder.0.path())
+    let mut running = folder
+        .command("compile models/alexnet.net --emit kernels")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -314,5 +328,109 @@ fn several_inputs_are_named() {
     assert_eq!(
         read_npy(&path("c.npy")).unwrap(),
         Tensor::from_f32([1, 3], vec![1.0; 3]).unwrap()
+    );
+}
+
+/// The only calibration in the folder's cache.
+fn calibration(folder: &Folder) -> PathBuf {
+    let files = std::fs::read_dir(folder.0.path().join("cache/netc")).expect("there is a cache");
+    let files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    let [file] = &files[..] else {
+        panic!("one calibration is expected: {files:?}")
+    };
+    file.clone()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn calibration_is_kept_and_used_and_repeatable() {
+    let folder = Folder::new();
+    let summary = json(&folder.run("calibrate --cpu portable --quick --json"));
+    for probe in summary["probes"].as_array().expect("probes") {
+        for field in ["measured_us", "predicted_us", "ratio"] {
+            assert!(probe[field].as_f64().expect("a number") > 0.0, "{probe}");
+        }
+    }
+    assert!(summary["machine"]["constants"]["step_ns"].as_f64().unwrap() > 0.0);
+    assert_eq!(Path::new(summary["file"].as_str().unwrap()), calibration(&folder));
+
+    let machine = |line: &str| {
+        let bench = json(&folder.run(&format!("bench tiny.net --cpu portable --layers --json {line}")));
+        let layers = bench["layers"].as_array().expect("layers").clone();
+        assert!(
+            layers.iter().any(|layer| layer["predicted_us"].as_f64().unwrap() > 0.0),
+            "{bench}"
+        );
+        bench["prediction"]["machine"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(machine(""), "calibrated portable");
+    assert_eq!(machine("--machine builtin"), "portable");
+    assert_eq!(machine("--machine reference"), "reference");
+
+    let to_file = folder.run("calibrate --cpu portable --quick -o here.json");
+    assert_eq!(to_file.status.code(), Some(0));
+    assert_eq!(machine("--machine here.json"), "calibrated portable");
+}
+
+#[test]
+fn a_calibration_that_cannot_be_read_is_ignored_and_said_to_be() {
+    let folder = Folder::new();
+    assert_eq!(folder.run("calibrate --cpu portable --quick").status.code(), Some(0));
+    let file = calibration(&folder);
+    let good = std::fs::read_to_string(&file).unwrap();
+    let damaged = [
+        String::new(),
+        good[..good.len() / 2].to_owned(),
+        "[".repeat(100_000),
+        good.replace("\"format\": 1", "\"format\": 99"),
+        good.replace("\"processor\": \"", "\"processor\": \"another "),
+        good.replace("\"lanes\": 4", "\"lanes\": 0"),
+        good.replace("\"lanes\": 4", "\"lines\": 4"),
+    ];
+    for text in damaged {
+        assert_ne!(text, good);
+        std::fs::write(&file, &text).unwrap();
+        let compile = folder.run("compile tiny.net --cpu portable --emit plan");
+        let warning = String::from_utf8_lossy(&compile.stderr);
+        assert_eq!(compile.status.code(), Some(0), "{warning}");
+        assert!(warning.contains("netc calibrate --cpu portable"), "{warning}");
+        let forced = folder.run("compile tiny.net --cpu portable --emit plan --machine reference");
+        assert_eq!(
+            String::from_utf8_lossy(&forced.stderr),
+            "",
+            "a forced machine needs no calibration"
+        );
+    }
+    assert_eq!(folder.run("calibrate --cpu portable --quick").status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8_lossy(&folder.run("compile tiny.net --cpu portable").stderr),
+        ""
+    );
+}
+
+#[test]
+fn machines_that_are_none_are_mistakes() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.path().join("other.json"), "{\"format\": 99}").unwrap();
+    check(
+        "machine",
+        &[
+            "compile tiny.net --machine missing.json",
+            "compile tiny.net --machine noise.npy",
+            "bench tiny.net --machine wrong.net",
+            "bench tiny.net --machine",
+            "calibrate --cpu portable --quick -o missing/here.json",
+        ],
+    );
+    let other = folder.run("compile tiny.net --machine other.json");
+    let message = String::from_utf8_lossy(&other.stderr);
+    assert!(
+        other.status.code() == Some(1) && message.contains("format 99"),
+        "{message}"
     );
 }

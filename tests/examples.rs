@@ -60,7 +60,7 @@ fn gradients() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/ecg1d.net");
     let mut bound = Network::load(&model)
         .unwrap()
-        .compile(&Options::default())
+        .compile(&Options::portable())
         .unwrap()
         .with_init(1)
         .unwrap();

@@ -8,11 +8,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use netc::stages::graph::{Bindings, Graph, Operator, interpret};
+use netc::stages::rewrite::Machine;
 use netc::stages::runtime::random::Stream;
 use netc::stages::runtime::recipe::{Loss, Optimizer, TrainRecipe};
 use netc::stages::runtime::{DType, Shape};
 use netc::{Network, Options, Purpose, Tensor};
 use proptest::prelude::*;
+
+/// This processor's widest vectors; rewrites as the reference machine has them, whatever was calibrated here.
+fn reference_options() -> Options {
+    Options::default().with_cost(Machine::reference())
+}
 
 /// |compiled - interpreted| over |interpreted|, both over whole tensors in the Euclidean norm. The interpreter sums in
 /// f64; compiled code sums up to a few thousand f32 products, whose rounding errors grow with the square root of their
@@ -175,7 +181,7 @@ fn compare(
     threads: usize,
     tolerance: f64,
 ) -> Result<(), TestCaseError> {
-    let options = Options::default().with_threads(threads);
+    let options = reference_options().with_threads(threads);
     let compiled = network.compile_for(purpose, &options).unwrap();
     let graph = &compiled.stages().graph;
     let bindings = bindings(graph, batch, 11);

@@ -6,10 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use netc::stages::autodiff;
+use netc::stages::rewrite::Machine;
 use netc::stages::runtime::data::Targets;
 use netc::stages::runtime::random::Stream;
 use netc::stages::runtime::train::{Halves, TrainError, feed};
 use netc::{Dataset, Error, LoadOptions, Network, Options, Split, Tensor, Training};
+
+/// This processor's widest vectors; rewrites as the reference machine has them, whatever was calibrated here.
+fn reference_options() -> Options {
+    Options::default().with_cost(Machine::reference())
+}
 
 /// Everything whose state a checkpoint must hold: dropout, running statistics, momentum, a schedule, augmentation.
 const NETWORK: &str = r#"
@@ -68,7 +74,7 @@ fn halves() -> Halves {
 
 fn start(settings: &[&str], threads: usize) -> Training {
     network(settings)
-        .train_on(&halves(), &Options::default().with_threads(threads))
+        .train_on(&halves(), &reference_options().with_threads(threads))
         .unwrap()
 }
 
@@ -151,7 +157,7 @@ fn a_continued_run_is_the_uninterrupted_one() {
             });
             assert!(stopped.unwrap().is_none());
             let continued = network(settings)
-                .resume(&path, &halves(), &Options::default().with_threads(2))
+                .resume(&path, &halves(), &reference_options().with_threads(2))
                 .unwrap();
             assert_eq!(continued.trainer().progress().epoch, epochs);
             let (bits, reports) = finish(continued);
@@ -169,7 +175,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     training.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
     training.save_checkpoint(&path).unwrap();
     let resume =
-        |settings: &[&str], halves: &Halves| network(settings).resume(&path, halves, &Options::default()).err();
+        |settings: &[&str], halves: &Halves| network(settings).resume(&path, halves, &reference_options()).err();
     let message = |error: Option<Error>| error.expect("an error").to_string();
     let text = message(resume(&["optimizer.lr=0.01"], &halves()));
     assert!(text.contains("recipe `optimizer.sgd.lr` was 0.05, now 0.01"), "{text}");
@@ -203,27 +209,27 @@ fn a_diverging_run_says_so_and_offers_a_way_out() {
 fn data_that_do_not_fit_are_refused() {
     let halves = halves();
     let text = network(&["loss=mean_squared_error"])
-        .train_on(&halves, &Options::default())
+        .train_on(&halves, &reference_options())
         .unwrap_err()
         .to_string();
     assert!(text.contains("mean squared error"), "{text}");
     let smaller = NETWORK.replace("dense(4)", "dense(3)");
     let text = Network::parse(&smaller)
         .unwrap()
-        .train_on(&halves, &Options::default())
+        .train_on(&halves, &reference_options())
         .unwrap_err()
         .to_string();
     assert!(text.contains("0 to 2, since the network has 3 classes"), "{text}");
     let larger = NETWORK.replace("[1, 12, 12]", "[1, 16, 16]");
     let text = Network::parse(&larger)
         .unwrap()
-        .train_on(&halves, &Options::default())
+        .train_on(&halves, &reference_options())
         .unwrap_err()
         .to_string();
     assert!(text.contains("fit = pad"), "{text}");
     let unlearned = NETWORK.split("train small").next().unwrap();
     assert!(matches!(
-        Network::parse(unlearned).unwrap().train(&Options::default()),
+        Network::parse(unlearned).unwrap().train(&reference_options()),
         Err(Error::NoRecipe { .. })
     ));
 }

@@ -54,6 +54,17 @@ pub enum Error {
         /// The widest there is.
         best: &'static str,
     },
+    /// A file is no description of a machine.
+    #[error("{}: not the description of a machine: {problem}; `netc calibrate` writes one", path.display())]
+    MachineFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no place for what is measured.
+    #[error("this user has no cache folder: give the file with `-o`, and to other commands with `--machine`")]
+    NoCacheFolder,
     /// A weight file cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),

@@ -28,6 +28,7 @@
 //! Every mistake is an [`Error`], which renders as text with the source line it is about ([`Error::render`]).
 //! Results do not depend on the number of threads, nor on time.
 
+pub mod calibration;
 pub mod error;
 mod model;
 mod network;
@@ -36,7 +37,7 @@ pub mod pipeline;
 mod training;
 
 pub use error::Error;
-pub use model::{Compiled, Model};
+pub use model::{Compiled, LayerCost, Model};
 pub use netc_analyze::{LayerReport, PortReport, Report};
 pub use netc_diagnostics::{Diagnostics, Sources, Style};
 pub use netc_runtime::data::{Dataset, Split};

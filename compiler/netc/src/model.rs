@@ -13,6 +13,15 @@ use crate::error::Error;
 use crate::options::Options;
 use crate::pipeline::{PhaseTimes, Stages};
 
+/// What a layer is expected to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerCost {
+    /// The layer, as the program's calls name it.
+    pub name: String,
+    /// Of one run, on one thread.
+    pub picoseconds: u64,
+}
+
 /// A compiled network without weights. Cheap to clone; one can be bound many times.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -47,6 +56,26 @@ impl Compiled {
     #[must_use]
     pub fn times(&self) -> &PhaseTimes {
         &self.stages.times
+    }
+
+    /// What each layer is expected to take on the machine it was optimized for, in the order of first use. A layer has
+    /// the name of its calls in the program; a name that comes several times, as in a training step, is one layer.
+    #[must_use]
+    pub fn layer_costs(&self, batch: usize) -> Vec<LayerCost> {
+        let graph = &self.stages.optimized;
+        let prediction = netc_rewrite::Prediction::new(graph, &self.options.cost, batch);
+        let mut costs: Vec<LayerCost> = Vec::new();
+        let mut add = |name: &str, ps: u64| match costs.iter_mut().find(|cost| cost.name == name) {
+            Some(cost) => cost.picoseconds = cost.picoseconds.saturating_add(ps),
+            None => costs.push(LayerCost {
+                name: name.to_owned(),
+                picoseconds: ps,
+            }),
+        };
+        for layer in netc_schedule::layers(graph) {
+            add(&layer.name, prediction.step_picoseconds(&layer.nodes));
+        }
+        costs
     }
 
     /// Binds the initial parameters of a seed.
@@ -142,6 +171,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// The session, to be driven call by call.
+    pub(crate) fn into_session(self) -> Session {
+        self.session
+    }
+
     /// Runs a network with one f32 input and one f32 output on any number of samples, row-major, channels first; gives
     /// the outputs of all samples, one after the other.
     ///

@@ -1,15 +1,19 @@
 //! What a compilation is told beside the network.
 
 use netc_codegen::Level;
+use netc_rewrite::Machine as CostMachine;
 use netc_schedule::Machine;
 
+use crate::calibration;
 use crate::error::Error;
 
-/// How to compile and run. Only `strict` may change a result, by rounding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How to compile and run. Only `strict` and `cost`, by the rewrites that they choose, may change a result, by rounding.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The processor to plan for.
     pub machine: Machine,
+    /// The machine that rewrites are chosen for: which of several equal ways is the cheapest.
+    pub cost: CostMachine,
     /// Threads that run the network, the caller included. Results do not depend on it.
     pub threads: usize,
     /// Only rewrites that keep every bit.
@@ -17,11 +21,15 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// The widest vectors of this processor, one thread, all rewrites that are equal over the reals.
+    /// The widest vectors of this processor, one thread, all rewrites that are equal over the reals; costs as
+    /// [`calibration::load`] finds them, or of the built-in description if there is nothing to be found.
     fn default() -> Self {
-        Self::portable()
-            .with_cpu(Cpu::detect())
-            .expect("what was detected is there")
+        let cpu = Cpu::detect();
+        let options = Self::portable().with_cpu(cpu).expect("what was detected is there");
+        match calibration::load(cpu) {
+            Ok(Some(machine)) => options.with_cost(machine),
+            Ok(None) | Err(_) => options,
+        }
     }
 }
 
@@ -47,7 +55,19 @@ impl Cpu {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// The built-in description of a typical processor that has these instructions.
+    #[must_use]
+    pub fn typical(self) -> CostMachine {
+        match self {
+            Self::Portable => CostMachine::portable(),
+            Self::Avx2 => CostMachine::avx2(),
+            Self::Avx512 => CostMachine::avx512(),
+        }
+    }
+
+    /// Its name on the command line and in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
@@ -57,17 +77,18 @@ impl Cpu {
 }
 
 impl Options {
-    /// What gives the same plan and the same bits on every processor: Cranelift's vectors.
+    /// What gives the same plan and the same bits on every processor: Cranelift's vectors and the reference machine.
     #[must_use]
-    pub const fn portable() -> Self {
+    pub fn portable() -> Self {
         Self {
             machine: Machine::portable(),
+            cost: CostMachine::reference(),
             threads: 1,
             strict: false,
         }
     }
 
-    /// The same for other instructions. Errors if this processor does not have them.
+    /// The same for other instructions and the costs of a typical processor that has them. Errors if this one has not.
     pub fn with_cpu(self, cpu: Cpu) -> Result<Self, Error> {
         let best = Cpu::detect();
         if cpu > best {
@@ -81,7 +102,17 @@ impl Options {
             Cpu::Avx2 => Machine::avx2(),
             Cpu::Avx512 => Machine::avx512(),
         };
-        Ok(Self { machine, ..self })
+        Ok(Self {
+            machine,
+            cost: cpu.typical(),
+            ..self
+        })
+    }
+
+    /// The same with rewrites chosen for another machine.
+    #[must_use]
+    pub fn with_cost(self, cost: CostMachine) -> Self {
+        Self { cost, ..self }
     }
 
     /// The same with another number of threads.

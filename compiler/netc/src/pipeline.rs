@@ -124,7 +124,16 @@ fn optimize(graph: &Graph, purpose: &Purpose, options: &Options) -> Graph {
         Purpose::Training(recipe) => recipe.batch as usize,
         Purpose::Inference | Purpose::Evaluation(_) | Purpose::Gradients(_) => rules.batch,
     };
-    netc_rewrite::optimize(graph, &netc_rewrite::Options { batch, ..rules }).graph
+    let machine = options.cost.clone();
+    netc_rewrite::optimize(
+        graph,
+        &netc_rewrite::Options {
+            machine,
+            batch,
+            ..rules
+        },
+    )
+    .graph
 }
 
 /// Runs a stage and notes its milliseconds.

@@ -51,7 +51,7 @@ mod saturate;
 #[cfg(test)]
 mod tests;
 
-pub use cost::{Constants, Machine};
+pub use cost::{Cache, Constants, Machine, MachineError, Prediction};
 pub use optimize::{Optimized, Options, optimize};
 pub use report::{Alternative, Applied, Change, Decision, Firing, Report, Search, Totals};
 pub use rule::{Class, RuleSummary, catalog};

@@ -7,7 +7,7 @@ use netc_graph::{Graph, NodeId, Operator, Type};
 
 use crate::alternatives::decisions;
 use crate::convert::{Imported, import};
-use crate::cost::{Machine, Place, ends_step};
+use crate::cost::{Machine, Places};
 use crate::emit::{Emitted, Group, computed, emit};
 use crate::explain;
 use crate::extract::{Choice, Extraction, Space, extract};
@@ -123,6 +123,7 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
     }
     let mut changes = Changes {
         graph,
+        places: Places::new(graph, options.batch),
         imported: &mut imported,
         space: &space,
         extraction: &extraction,
@@ -200,46 +201,21 @@ fn firings(rules: &[&Rule], saturation: &Saturation) -> Vec<Firing> {
         .collect()
 }
 
-/// Which nodes of a graph are computed when weights are bound.
-fn bound_nodes(graph: &Graph) -> BTreeSet<NodeId> {
-    let updated: BTreeSet<NodeId> = graph.updates().iter().map(|update| update.parameter).collect();
-    let mut bound = BTreeSet::new();
-    for id in graph.topological() {
-        let inputs = graph.inputs(id);
-        let is_bound = match graph.node(id).operator {
-            Operator::Input(_) => false,
-            Operator::Parameter(_) => !updated.contains(&id),
-            Operator::Constant(_) => true,
-            _ => !inputs.is_empty() && inputs.iter().all(|input| bound.contains(input)),
-        };
-        if is_bound {
-            bound.insert(id);
-        }
-    }
-    bound
-}
-
 fn totals(graph: &Graph, options: &Options) -> Totals {
-    let bound = bound_nodes(graph);
+    let places = Places::new(graph, options.batch);
     let mut totals = Totals::default();
     for id in needed(graph) {
         let node = graph.node(id);
         if is_leaf(&node.operator) {
             continue;
         }
-        let inputs = graph.inputs(id);
-        let types: Vec<&Type> = inputs.iter().map(|&input| graph.ty(input)).collect();
-        let is_bound = bound.contains(&id);
+        let is_bound = places.is_bound(id);
         totals.operators += 1;
         totals.bound += usize::from(is_bound);
-        let place = Place {
-            batch: options.batch,
-            bound: is_bound,
-            joins: joins(graph, &inputs),
-        };
-        let cost = options.machine.cost(&node.operator, &types, &node.ty, place);
-        totals.picoseconds = totals.picoseconds.saturating_add(cost);
+        totals.picoseconds = totals.picoseconds.saturating_add(places.cost(id, &options.machine));
         if !is_bound {
+            let inputs = graph.inputs(id);
+            let types: Vec<&Type> = inputs.iter().map(|&input| graph.ty(input)).collect();
             let samples = node.ty.samples(options.batch) as u64;
             totals.macs = totals.macs.saturating_add(
                 node.operator
@@ -253,13 +229,6 @@ fn totals(graph: &Graph, options: &Options) -> Totals {
         }
     }
     totals
-}
-
-/// Whether a node over these inputs can be the end of the step that makes the first.
-fn joins(graph: &Graph, inputs: &[NodeId]) -> bool {
-    inputs
-        .first()
-        .is_some_and(|&first| ends_step(&graph.node(first).operator))
 }
 
 /// Everything that outputs and updates depend on.
@@ -282,6 +251,7 @@ fn is_leaf(operator: &Operator) -> bool {
 /// Finds out what changed and why.
 struct Changes<'a> {
     graph: &'a Graph,
+    places: Places<'a>,
     imported: &'a mut Imported,
     space: &'a Space,
     extraction: &'a Extraction,
@@ -360,16 +330,7 @@ impl Changes<'_> {
     }
 
     fn given_cost(&self, id: NodeId, options: &Options) -> u64 {
-        let inputs = self.graph.inputs(id);
-        let types: Vec<&Type> = inputs.iter().map(|&input| self.graph.ty(input)).collect();
-        let node = self.graph.node(id);
-        let bound = self.imported.classes[self.imported.class_of(id)].data.bound;
-        let place = Place {
-            batch: options.batch,
-            bound,
-            joins: joins(self.graph, &inputs),
-        };
-        options.machine.cost(&node.operator, &types, &node.ty, place)
+        self.places.cost(id, &options.machine)
     }
 }
 

@@ -12,6 +12,26 @@ use crate::element_wise::{ElementWise, Source, element_wise};
 use crate::expression::{Expression, Instruction, Value};
 use crate::kernel::{Divisor, Spread};
 
+/// Nodes that run as one step, and the name of the plan's calls for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The contraction's name, or that of the node whose result the step gives.
+    pub name: String,
+    /// From that node backwards.
+    pub nodes: Vec<NodeId>,
+}
+
+/// The steps that a graph's plan is made of, whatever the machine. What only names or views bytes is a layer of its own,
+/// which may have no call.
+#[must_use]
+pub fn layers(graph: &Graph) -> Vec<Layer> {
+    let layer = |cluster: Cluster| Layer {
+        name: graph.node(cluster.contraction.unwrap_or(cluster.root)).name.clone(),
+        nodes: cluster.members,
+    };
+    cluster(graph).into_iter().map(layer).collect()
+}
+
 /// Operators that one kernel computes; named by the last of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {

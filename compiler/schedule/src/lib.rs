@@ -18,6 +18,7 @@ mod readers;
 mod text;
 pub mod view;
 
+pub use cluster::{Layer, layers};
 pub use expression::{Expression, Instruction};
 pub use kernel::Kernel;
 pub use machine::Machine;

@@ -25,7 +25,12 @@ pub(crate) fn build(step: &Step, pointwise: &Pointwise, machine: &Machine) -> Bu
         .zip(&pointwise.spreads)
         .map(|(view, spread)| Operand::read(view, *spread))
         .collect();
-    let counter = Operand::counter(y.extents);
+    // Elements are counted in another order than they lie, which only randomness needs; without it loops merge.
+    let counter = if needs_element(&pointwise.body) {
+        Operand::counter(y.extents)
+    } else {
+        Operand::read(y, Spread::Full)
+    };
     // Order: reads, then the element counter, then the write.
     let mut strides: Vec<Axes> = operands.iter().map(|operand| operand.strides).collect();
     strides.extend([counter.strides, y.strides]);

@@ -11,10 +11,10 @@ use clap::Args;
 use netc::stages::runtime::execute::{InputRef, OutputMut, Session};
 use netc::stages::runtime::program::{Call, Port, Program};
 use netc::stages::runtime::random::Stream;
-use netc::{DType, Data, Network, Purpose};
+use netc::{DType, Data, LayerCost, Network, Purpose};
 use serde::Serialize;
 
-use super::{Processor, Source};
+use super::{CostMachine, Processor, Source};
 use crate::console;
 
 /// Warm up for at least so long and so many calls.
@@ -32,6 +32,8 @@ pub(super) struct Bench {
     source: Source,
     #[command(flatten)]
     processor: Processor,
+    #[command(flatten)]
+    machine: CostMachine,
     /// Its weights (safetensors) [default: random]
     #[arg(long, value_name = "W")]
     weights: Option<PathBuf>,
@@ -44,7 +46,7 @@ pub(super) struct Bench {
     /// Time a training step: forward, backward and update
     #[arg(long)]
     train: bool,
-    /// Show the time of each kernel, too
+    /// Show the time of each layer, too, beside what the cost model predicts
     #[arg(long)]
     layers: bool,
     /// Print the result as JSON
@@ -63,24 +65,45 @@ struct Measurement {
     min_us: f64,
     /// Two operations for each multiply-accumulate of a call, over the median.
     gflops: f64,
-    /// The kernels of a call, with `--layers`.
+    /// With `--layers`: the layers of a call.
     layers: Vec<Layer>,
+    /// With `--layers`: the machine that layers are predicted for, and how that went.
+    prediction: Option<Accuracy>,
 }
 
-/// One kernel call.
+/// A layer with all its kernel calls; in a training step, forward, backward and update.
 #[derive(Serialize)]
 struct Layer {
     name: String,
+    /// The kernels, in the order of their calls.
     kernel: String,
     median_us: f64,
     percent: f64,
     gflops: f64,
+    predicted_us: f64,
+    /// Predicted over measured.
+    ratio: f64,
 }
+
+/// How well the layers were predicted that matter.
+#[derive(Serialize)]
+struct Accuracy {
+    machine: String,
+    /// Layers that take more than 5 % of the time.
+    large_layers: usize,
+    /// Those of them that are predicted within a factor of 1.5.
+    predicted_layers: usize,
+}
+
+/// Layers that take more than so many percent of the time matter.
+const LARGE_PERCENT: f64 = 5.0;
+/// A prediction is good within this factor.
+const GOOD_FACTOR: f64 = 1.5;
 
 impl Bench {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let network = self.source.load()?;
-        let options = self.processor.options(self.threads.into())?;
+        let options = self.machine.options(&self.processor, self.threads.into())?;
         let compiled = network.compile_for(&self.purpose(&network)?, &options)?;
         let mut model = match &self.weights {
             Some(weights) => compiled.with_weights(weights)?,
@@ -89,11 +112,11 @@ impl Bench {
         let batch = self.batch(&network);
         let mut bench = Calls::new(model.session(), batch);
         let times = bench.measure()?;
-        let layers = if self.layers {
-            bench.measure_layers()?
-        } else {
-            Vec::new()
-        };
+        let (mut layers, mut prediction) = (Vec::new(), None);
+        if self.layers {
+            layers = bench.measure_layers(&compiled.layer_costs(batch))?;
+            prediction = Some(Accuracy::of(&layers, &options.cost.name));
+        }
         let program = compiled.program();
         let measurement = Measurement {
             model: network.name().to_owned(),
@@ -104,6 +127,7 @@ impl Bench {
             min_us: times.iter().copied().fold(f64::INFINITY, f64::min),
             gflops: gflops(program.calls.iter().map(|call| macs(call, batch)).sum(), median(&times)),
             layers,
+            prediction,
         };
         if self.json {
             console::print_json(&measurement)?
@@ -184,7 +208,8 @@ impl<'a> Calls<'a> {
         Ok(times)
     }
 
-    fn measure_layers(&mut self) -> anyhow::Result<Vec<Layer>> {
+    /// Calls of the same name are one layer: their medians are added.
+    fn measure_layers(&mut self, costs: &[LayerCost]) -> anyhow::Result<Vec<Layer>> {
         let program = std::sync::Arc::clone(self.session.program());
         self.session.profile(true);
         let mut times: Vec<Vec<f64>> = vec![Vec::new(); program.calls.len()];
@@ -198,14 +223,52 @@ impl<'a> Calls<'a> {
         self.session.profile(false);
         let medians: Vec<f64> = times.iter().map(|times| median(times)).collect();
         let sum: f64 = medians.iter().sum();
-        let layer = |(call, &median_us): (&Call, &f64)| Layer {
-            name: call.name.clone(),
-            kernel: call.kernel.clone(),
-            median_us,
-            percent: 100.0 * median_us / sum,
-            gflops: gflops(macs(call, self.batch), median_us),
+        let mut names: Vec<&str> = Vec::new();
+        for call in &program.calls {
+            if !names.contains(&call.name.as_str()) {
+                names.push(&call.name);
+            }
+        }
+        let layer = |name: &str| {
+            let calls = || program.calls.iter().zip(&medians).filter(|(call, _)| call.name == name);
+            let kernels: Vec<&str> = calls().map(|(call, _)| call.kernel.as_str()).collect();
+            let median_us = calls().map(|(_, us)| us).sum();
+            let cost = costs.iter().find(|cost| cost.name == name);
+            let predicted_us = cost.map_or(0.0, |cost| cost.picoseconds as f64 / 1e6);
+            Layer {
+                name: name.to_owned(),
+                kernel: kernels.join(" + "),
+                median_us,
+                percent: 100.0 * median_us / sum,
+                gflops: gflops(calls().map(|(call, _)| macs(call, self.batch)).sum(), median_us),
+                predicted_us,
+                ratio: predicted_us / median_us,
+            }
         };
-        Ok(program.calls.iter().zip(&medians).map(layer).collect())
+        Ok(names.into_iter().map(layer).collect())
+    }
+}
+
+impl Accuracy {
+    fn of(layers: &[Layer], machine: &str) -> Self {
+        let large = || layers.iter().filter(|layer| layer.percent > LARGE_PERCENT);
+        let good = |layer: &&Layer| (GOOD_FACTOR.recip()..=GOOD_FACTOR).contains(&layer.ratio);
+        Self {
+            machine: machine.to_owned(),
+            large_layers: large().count(),
+            predicted_layers: large().filter(good).count(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self {
+            machine,
+            large_layers,
+            predicted_layers,
+        } = self;
+        format!(
+            "\npredicted for the machine `{machine}`: {predicted_layers} of the {large_layers} layers above {LARGE_PERCENT} % of the time within a factor of {GOOD_FACTOR}\n"
+        )
     }
 }
 
@@ -271,35 +334,33 @@ impl Measurement {
             min_us,
             gflops,
             layers,
+            prediction,
         } = self;
         let what = if train { "training step" } else { "call" };
-        let mut text = format!(
+        let head = format!(
             "{model}, batch {batch}, {threads} threads: {median_us:.1} us a {what} (median of {runs}, least {min_us:.1} us), {gflops:.1} GFLOP/s\n"
         );
-        if !layers.is_empty() {
-            let number = |number: f64| format!("{number:.1}");
-            let row = |layer: &Layer| {
-                let Layer {
-                    name,
-                    kernel,
-                    median_us,
-                    percent,
-                    gflops,
-                } = layer;
-                [
-                    name.clone(),
-                    kernel.clone(),
-                    number(*median_us),
-                    number(*percent),
-                    number(*gflops),
-                ]
-            };
-            let header = ["layer", "kernel", "us", "%", "GFLOP/s"];
-            text += &format!(
-                "\n{}",
-                console::table(header, [false, false, true, true, true], layers.iter().map(row))
-            );
-        }
-        text
+        let Some(prediction) = prediction else {
+            return head;
+        };
+        let row = |layer: &Layer| {
+            let one = |number: f64| format!("{number:.1}");
+            [
+                layer.name.clone(),
+                one(layer.median_us),
+                one(layer.predicted_us),
+                format!("{:.2}", layer.ratio),
+                one(layer.percent),
+                one(layer.gflops),
+                layer.kernel.clone(),
+            ]
+        };
+        let header = ["layer", "us", "predicted", "ratio", "%", "GFLOP/s", "kernels"];
+        let table = console::table(
+            header,
+            [false, true, true, true, true, true, false],
+            layers.iter().map(row),
+        );
+        format!("{head}\n{table}{}", prediction.text())
     }
 }

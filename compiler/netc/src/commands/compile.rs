@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use netc::{Compiled, LayerReport, Network, PhaseTimes, Report, Stage};
 use serde::Serialize;
 
-use super::{Processor, Source};
+use super::{CostMachine, Processor, Source};
 use crate::console::{self, grouped};
 
 /// Compile a network and show what came of it, or any stage of the compilation
@@ -18,6 +18,8 @@ pub(super) struct Compile {
     source: Source,
     #[command(flatten)]
     processor: Processor,
+    #[command(flatten)]
+    machine: CostMachine,
     /// Bind these weights (safetensors), so that it is known that they fit
     #[arg(long, value_name = "W.safetensors")]
     weights: Option<PathBuf>,
@@ -72,7 +74,7 @@ struct Layer {
 impl Compile {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let network = self.source.load()?;
-        let options = self.processor.options(1)?;
+        let options = self.machine.options(&self.processor, 1)?;
         if let Some(emit) = self.emit {
             let text = network.emit(emit.stage(), &options)?;
             console::print(&text)?;

@@ -1,6 +1,7 @@
 //! The commands, one file each, and what several of them share.
 
 mod bench;
+mod calibrate;
 mod check;
 mod compile;
 mod eval;
@@ -10,11 +11,12 @@ mod samples;
 mod train;
 mod unavailable;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use netc::{Cpu, LoadOptions, Network, Options};
+use netc::stages::rewrite::Machine;
+use netc::{Cpu, LoadOptions, Network, Options, calibration};
 
 use crate::console;
 
@@ -38,6 +40,7 @@ enum Command {
     Train(train::Train),
     Eval(eval::Eval),
     Bench(bench::Bench),
+    Calibrate(calibrate::Calibrate),
     Explain(unavailable::Explain),
     Import(unavailable::Import),
     Export(unavailable::Export),
@@ -61,6 +64,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Calibrate(command) => command.run(),
         Command::Explain(_) => Err(unavailable::error("explain")),
         Command::Import(_) => Err(unavailable::error("import")),
         Command::Export(_) => Err(unavailable::error("export")),
@@ -134,14 +138,53 @@ enum CpuName {
 }
 
 impl Processor {
-    fn options(&self, threads: usize) -> anyhow::Result<Options> {
-        let cpu = match self.cpu {
+    fn cpu(&self) -> Cpu {
+        match self.cpu {
             None => Cpu::detect(),
             Some(CpuName::Portable) => Cpu::Portable,
             Some(CpuName::Avx2) => Cpu::Avx2,
             Some(CpuName::Avx512) => Cpu::Avx512,
-        };
-        Ok(Options::default().with_threads(threads).with_cpu(cpu)?)
+        }
+    }
+
+    /// For this processor, with rewrites chosen for it as far as it is known.
+    fn options(&self, threads: usize) -> anyhow::Result<Options> {
+        CostMachine::default().options(self, threads)
+    }
+}
+
+/// Which machine rewrites are chosen for.
+#[derive(Debug, Default, Args)]
+struct CostMachine {
+    /// Machine that rewrites are chosen for: `reference`, `builtin`, or a file that `netc calibrate` wrote [default:
+    /// this one if it was calibrated, else `builtin`]
+    #[arg(long, value_name = "MACHINE")]
+    machine: Option<String>,
+}
+
+impl CostMachine {
+    /// The machine, for these instructions.
+    fn machine(&self, cpu: Cpu) -> anyhow::Result<Machine> {
+        Ok(match self.machine.as_deref() {
+            Some("reference") => Machine::reference(),
+            Some("builtin") => cpu.typical(),
+            Some(file) => calibration::read(Path::new(file))?.machine,
+            None => match calibration::load(cpu) {
+                Ok(machine) => machine.unwrap_or_else(|| cpu.typical()),
+                Err(error) => {
+                    let again = format!("run `netc calibrate --cpu {}` again", cpu.name());
+                    console::note(&format!("warning: {error}\nhint: it is not used; {again}\n"));
+                    cpu.typical()
+                }
+            },
+        })
+    }
+
+    /// Options for a processor and this machine.
+    fn options(&self, processor: &Processor, threads: usize) -> anyhow::Result<Options> {
+        let cpu = processor.cpu();
+        let options = Options::portable().with_threads(threads).with_cpu(cpu)?;
+        Ok(options.with_cost(self.machine(cpu)?))
     }
 }
 

@@ -357,14 +357,16 @@ impl Price<'_> {
             .collect();
         let table = &classes.analysis.table;
         let operator = &table.get(node.operator).operator;
-        let joins = node.inputs.first().is_some_and(|&first| {
-            let mut members = classes[first].nodes.iter();
-            members.any(|member| ends_step(&table.get(member.operator).operator))
-        });
+        let first = |is: &dyn Fn(&Operator) -> bool| {
+            let members = node.inputs.first().map_or(&[][..], |&first| &classes[first].nodes);
+            members.iter().any(|member| is(&table.get(member.operator).operator))
+        };
         let place = Place {
             batch: self.batch,
             bound: classes[id].data.bound,
-            joins,
+            joins: first(&|operator| ends_step(operator)),
+            given: first(&|operator| matches!(operator, Operator::Input(_))),
+            packs: facts.get(1).is_some_and(|weights| !weights.bound),
         };
         let cost = self.machine.cost(operator, &types, &classes[id].data.ty, place);
         let ways = ways(operator, &operands, self.operand(id, &classes[id].data));
@@ -378,6 +380,8 @@ impl Price<'_> {
             batch: self.batch,
             bound: false,
             joins: false,
+            given: false,
+            packs: false,
         };
         self.machine.cost(&Relayout { layout }.into(), &[ty], ty, place)
     }

@@ -45,7 +45,13 @@ impl Blocking {
         let last = writer.vectors((blocks - 1) * self.panels, self.panels).len();
         let whole = writer.vectors(0, self.panels).len();
         let (mut cycles, mut variants) = (0.0, 0);
-        for (vectors, block_count) in [(whole, blocks - 1), (last, 1)] {
+        // A last block like the others is no code of its own.
+        let block_counts = if last == whole {
+            [(whole, blocks), (last, 0)]
+        } else {
+            [(whole, blocks - 1), (last, 1)]
+        };
+        for (vectors, block_count) in block_counts {
             for (rows, row_count) in [(self.rows, height / self.rows), (height % self.rows, 1)] {
                 for (columns, column_count) in [(self.columns, width / self.columns), (width % self.columns, 1)] {
                     let (size, count) = (rows * columns, block_count * row_count * column_count);

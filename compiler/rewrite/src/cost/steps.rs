@@ -1,0 +1,253 @@
+//! Steps that are no contraction: element-wise work, pooling, sums, exponentials, copies.
+//!
+//! Activations lie channels last, so vectors run over the channels of a position, and what a position's channels do not
+//! fill is lost; work that does not care for positions runs over all elements.
+
+use netc_graph::operators::upsample::UpsampleMode;
+use netc_graph::{Operator, Type};
+
+use super::{Machine, Site};
+
+/// What an element-wise operator does to an element.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element {
+    /// Additions, multiplications, comparisons.
+    pub(super) operations: f64,
+    /// Exponentials, logarithms and what is made of them.
+    pub(super) functions: f64,
+}
+
+impl Element {
+    fn cycles(self, site: &Site<'_>) -> f64 {
+        let constants = &site.machine.constants;
+        self.operations
+            .mul_add(constants.operation_cycles, self.functions * constants.function_cycles)
+    }
+
+    /// As the end of another step: on the vectors that this makes, and what is read beside its result.
+    pub(super) fn joined_ns(self, site: &Site<'_>) -> f64 {
+        let cycles = vectors_by_position(site, site.output) * self.cycles(site);
+        let beside: f64 = site.inputs.iter().skip(1).map(|ty| site.bytes(ty)).sum();
+        site.machine.cycles_ns(cycles) + site.machine.stream_ns(beside, beside)
+    }
+
+    /// As a step of its own: everything is read and written.
+    pub(super) fn step_ns(self, site: &Site<'_>) -> f64 {
+        // One more operation loads and stores; and by itself it must not be cheaper than as the end of a step.
+        let constants = &site.machine.constants;
+        let cycles = vectors_by_position(site, site.output) * (self.cycles(site) + constants.operation_cycles);
+        site.machine
+            .cycles_ns(cycles)
+            .max(self.joined_ns(site))
+            .max(site.traffic_ns())
+    }
+}
+
+/// Operations for a tap of a maximum, which a NaN must survive: a comparison, two choices.
+const MAXIMUM: f64 = 3.0;
+
+/// Pooling: every window visits its taps.
+pub(super) fn window(site: &Site<'_>) -> f64 {
+    match site.operator {
+        Operator::MaxPool(rule) => windows(site, site.output, rule.window.tap_count() as f64 * MAXIMUM),
+        Operator::AveragePool(rule) => windows(site, site.output, rule.window.tap_count() as f64),
+        _ => unreachable!("the table sends poolings"),
+    }
+}
+
+/// The gradient of pooling adds to the elements under each window; a maximum finds its place again.
+pub(super) fn window_gradient(site: &Site<'_>) -> f64 {
+    let [.., gradient] = site.inputs else {
+        unreachable!("a gradient is an input")
+    };
+    match site.operator {
+        Operator::MaxPoolGrad(rule) => windows(site, gradient, rule.window.tap_count() as f64 * 2.0 * MAXIMUM),
+        Operator::AveragePoolGrad(rule) => windows(site, gradient, rule.window.tap_count() as f64 * 2.0),
+        _ => unreachable!("the table sends gradients of poolings"),
+    }
+}
+
+/// Windows of so many operations for a vector of channels.
+fn windows(site: &Site<'_>, result: &Type, operations: f64) -> f64 {
+    let constants = &site.machine.constants;
+    let vectors = site.machine.vectors(channels(result));
+    let cycles = vectors.mul_add((operations + 1.0) * constants.operation_cycles, constants.loop_cycles);
+    site.machine
+        .cycles_ns(positions(result) * site.samples() * cycles)
+        .max(site.traffic_ns())
+}
+
+/// Softmax and its relatives: an exponential for each element.
+pub(super) fn exponentials(site: &Site<'_>) -> f64 {
+    across_channels(site, site.output, 1.0)
+}
+
+/// The loss of logits, and its gradient, which takes the exponentials once more.
+pub(super) fn cross_entropy(site: &Site<'_>) -> f64 {
+    let times = match site.operator {
+        Operator::CrossEntropyGrad(_) => 2.0,
+        _ => 1.0,
+    };
+    across_channels(site, site.inputs[0], times)
+}
+
+/// At each position, so many functions for each vector of channels, in three passes; between them the largest, the sum
+/// and its logarithm or reciprocal are each about as long as a function.
+fn across_channels(site: &Site<'_>, ty: &Type, functions: f64) -> f64 {
+    const BETWEEN: f64 = 3.0;
+    const OPERATIONS: f64 = 4.0;
+    let constants = &site.machine.constants;
+    let vectors = narrowing_vectors(site.machine, channels(ty));
+    let functions = vectors.mul_add(functions, BETWEEN) * constants.function_cycles;
+    let operations = vectors * OPERATIONS * constants.operation_cycles;
+    let cycles = positions(ty) * samples(site, ty) * (functions + operations + constants.loop_cycles);
+    site.machine.cycles_ns(cycles).max(site.traffic_ns())
+}
+
+/// Vectors over neighbors where each rest goes in narrower ones, at last one by one.
+fn narrowing_vectors(machine: &Machine, elements: f64) -> f64 {
+    const NARROWEST: f64 = 4.0;
+    let (mut lanes, mut rest, mut vectors) = (machine.lanes as f64, elements, 0.0);
+    while lanes >= NARROWEST {
+        let whole = (rest / lanes).floor();
+        (vectors, rest) = (vectors + whole, whole.mul_add(-lanes, rest));
+        lanes /= 2.0;
+    }
+    vectors + rest
+}
+
+/// Local response normalization: a sum of squares over neighboring channels, and a power.
+pub(super) fn neighbors(site: &Site<'_>) -> f64 {
+    let Operator::LocalResponseNorm(rule) = site.operator else {
+        unreachable!("the table sends normalizations")
+    };
+    normalized(site, rule.size as f64, 1.0)
+}
+
+/// Its gradient: the same for two sums, in two passes.
+pub(super) fn neighbors_gradient(site: &Site<'_>) -> f64 {
+    let Operator::LocalResponseNormGrad(rule) = site.operator else {
+        unreachable!("the table sends normalizations")
+    };
+    normalized(site, rule.size as f64, 2.0)
+}
+
+/// Channels go in vectors as far as their windows are whole; at the border and in what is left over, one by one.
+fn normalized(site: &Site<'_>, size: f64, passes: f64) -> f64 {
+    /// The powers in use are roots and quotients, cheaper than a function.
+    const POWER: f64 = 0.5;
+    let (constants, lanes) = (&site.machine.constants, site.machine.lanes as f64);
+    let channels = channels(site.output);
+    let vectors = ((channels - size + 1.0).max(0.0) / lanes).floor();
+    let steps = vectors.mul_add(-lanes, channels) + vectors;
+    let each = POWER.mul_add(constants.function_cycles, size * constants.operation_cycles);
+    let cycles = positions(site.output) * site.samples() * steps * each * passes;
+    site.machine.cycles_ns(cycles).max(site.traffic_ns())
+}
+
+/// Enlargement: one element, or a blend of the nearest.
+pub(super) fn upsample(site: &Site<'_>) -> f64 {
+    let (mode, large) = match site.operator {
+        Operator::Upsample(rule) => (rule.mode, site.output),
+        Operator::UpsampleGrad(rule) => (rule.mode, site.inputs[0]),
+        _ => unreachable!("the table sends enlargements"),
+    };
+    let operations = match mode {
+        UpsampleMode::Nearest => 1.0,
+        UpsampleMode::Bilinear => 4.0,
+    };
+    by_position(site, large, 0.0, operations)
+}
+
+/// Functions and operations for each vector of a position's channels.
+fn by_position(site: &Site<'_>, ty: &Type, functions: f64, operations: f64) -> f64 {
+    let constants = &site.machine.constants;
+    let vectors = site.machine.vectors(channels(ty));
+    let each = functions.mul_add(constants.function_cycles, operations * constants.operation_cycles);
+    let cycles = positions(ty) * samples(site, ty) * vectors.mul_add(each, constants.loop_cycles);
+    site.machine.cycles_ns(cycles).max(site.traffic_ns())
+}
+
+/// Sums over positions, samples or everything: each element is read once.
+pub(super) fn reduction(site: &Site<'_>) -> f64 {
+    let operands = site
+        .inputs
+        .iter()
+        .filter(|ty| ty.shape.rank() > 0 && (ty.batched || site.inputs.len() == 1));
+    let cycles = |ty: &&Type| vectors_by_position(site, ty) * site.machine.constants.operation_cycles;
+    site.machine
+        .cycles_ns(operands.map(cycles).sum())
+        .max(site.traffic_ns())
+}
+
+/// One number for each channel (and perhaps an image) to all positions.
+pub(super) fn channel_spread(site: &Site<'_>) -> f64 {
+    Element {
+        operations: 2.0,
+        functions: 0.0,
+    }
+    .step_ns(site)
+}
+
+/// One value to all samples.
+pub(super) fn batch_spread(site: &Site<'_>) -> f64 {
+    channel_spread(site)
+}
+
+/// A difference, scaled.
+pub(super) fn loss_gradient(site: &Site<'_>) -> f64 {
+    channel_spread(site)
+}
+
+/// Elements to other places.
+pub(super) fn copies(site: &Site<'_>) -> f64 {
+    channel_spread(site)
+}
+
+/// An image from one layout to the other: neighbors in one are none in the other.
+pub(super) fn relayout(site: &Site<'_>) -> f64 {
+    moved_ns(site.machine, site.output, site.place.batch)
+}
+
+/// Nanoseconds to move every element alone.
+fn moved_ns(machine: &Machine, ty: &Type, batch: usize) -> f64 {
+    let count = ty.shape.element_count() as f64 * ty.samples(batch) as f64;
+    let bytes = 2.0 * ty.size_bytes() as f64 * ty.samples(batch) as f64;
+    let cycles = count * machine.constants.element_cycles;
+    machine.cycles_ns(cycles).max(machine.stream_ns(bytes, bytes))
+}
+
+/// A vector to an image: channels that lay apart come to lie side by side. The way back is free, for dense layers read
+/// the image as it lies.
+pub(super) fn rearranged(site: &Site<'_>) -> f64 {
+    let is_image = positions(site.output) > 1.0 && channels(site.output) > 1.0;
+    if !site.output.batched || !is_image || positions(site.inputs[0]) > 1.0 {
+        return 0.0;
+    }
+    moved_ns(site.machine, site.output, site.place.batch)
+}
+
+/// A few numbers, or none.
+pub(super) const fn nothing(_: &Site<'_>) -> f64 {
+    0.0
+}
+
+/// Vector operations that take every element once: position by position if it is an activation with channels.
+fn vectors_by_position(site: &Site<'_>, ty: &Type) -> f64 {
+    let whole = site.machine.vectors(ty.shape.element_count() as f64);
+    let by_position = positions(ty) * site.machine.vectors(channels(ty));
+    samples(site, ty) * if ty.batched { by_position } else { whole }
+}
+
+fn samples(site: &Site<'_>, ty: &Type) -> f64 {
+    ty.samples(site.place.batch) as f64
+}
+
+/// Channels of `[C, *S]`; all elements of a vector.
+fn channels(ty: &Type) -> f64 {
+    ty.shape.extents().first().map_or(1.0, |&extent| extent as f64)
+}
+
+fn positions(ty: &Type) -> f64 {
+    ty.shape.extents().iter().skip(1).map(|&extent| extent as f64).product()
+}
