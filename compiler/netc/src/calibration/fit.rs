@@ -29,8 +29,8 @@ pub(super) fn fit(typical: &Machine, fee: &Running, streams: (&[Running], &[Runn
     machine.constants.step_ns = fee.measured_ns();
     set_bandwidths(&mut machine, streams);
     for _ in 0..PASSES {
-        for index in 0..FITTED.len() {
-            search(&mut machine, typical, FITTED[index], kernels);
+        for &field in FITTED {
+            search(&mut machine, typical, field, kernels);
         }
     }
     machine

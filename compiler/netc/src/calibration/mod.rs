@@ -84,22 +84,27 @@ pub fn calibrate(cpu: Cpu, effort: Effort, mut tick: impl FnMut(usize, usize)) -
     tick(effort.rounds, effort.rounds);
     let mut machine = fit::fit(&cpu.typical(), &fee, (&near, &far), &kernels);
     machine.name = format!("calibrated {}", cpu.name());
-    let all = std::iter::once(&fee).chain(&near).chain(&far[..1]).chain(&kernels);
-    let probes = all.map(|running| running.report(&machine)).collect();
+    let all = std::iter::once(&fee).chain(&near).chain(&kernels);
+    let mut probes: Vec<ProbeReport> = all
+        .map(|running| ProbeReport::new(running, running.predicted_ns(&machine)))
+        .collect();
+    // The model takes one part alone for a small network's, which is in a cache.
+    let from_memory = far[0].weight_bytes() as f64 / machine.memory_bytes_per_ns + machine.constants.step_ns;
+    probes.push(ProbeReport::new(&far[0], from_memory));
     Ok(Calibration {
         description: Description::new(cpu, machine),
         probes,
     })
 }
 
-impl Running {
-    fn report(&self, machine: &Machine) -> ProbeReport {
-        let (measured, predicted) = (self.measured_ns(), self.predicted_ns(machine));
-        ProbeReport {
-            probe: self.probe.name.to_owned(),
-            measured_us: measured / 1e3,
-            predicted_us: predicted / 1e3,
-            ratio: predicted / measured,
+impl ProbeReport {
+    fn new(running: &Running, predicted_ns: f64) -> Self {
+        let measured_ns = running.measured_ns();
+        Self {
+            probe: running.probe.name.to_owned(),
+            measured_us: measured_ns / 1e3,
+            predicted_us: predicted_ns / 1e3,
+            ratio: predicted_ns / measured_ns,
         }
     }
 }
