@@ -36,13 +36,7 @@ const LOG: [f32; 9] = [
 /// From here on the tangent is 1 to the last bit.
 const TANH_END: f32 = 9.02;
 const TANH_NUMERATOR: [f32; 5] = [1.332_023_3e-8, 2.058_442e-5, 3.494_096_3e-3, 0.133_797_72, 1.0];
-const TANH_DENOMINATOR: [f32; 5] = [
-    7.762_524e-7,
-    3.283_190_4e-4,
-    2.587_131_3e-2,
-    0.467_130_87,
-    1.0,
-];
+const TANH_DENOMINATOR: [f32; 5] = [7.762_524e-7, 3.283_190_4e-4, 2.587_131_3e-2, 0.467_130_87, 1.0];
 
 /// `c₀xⁿ + … + cₙ` by Horner's rule.
 fn polynomial(b: &mut Builder, x: Float, coefficients: &[f32]) -> Float {

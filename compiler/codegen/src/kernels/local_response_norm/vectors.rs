@@ -59,9 +59,13 @@ impl Run {
             let value = x.load(b, Int::from(first), lanes);
             match (missing, beyond) {
                 (0, 0) => value,
-                (_, 0) => b.permute(zero, value, |lane| {
-                    if lane < missing { lane } else { lanes + lane - missing }
-                }),
+                (_, 0) => b.permute(
+                    zero,
+                    value,
+                    |lane| {
+                        if lane < missing { lane } else { lanes + lane - missing }
+                    },
+                ),
                 _ => b.permute(value, zero, |lane| (lane + beyond).min(lanes)),
             }
         });
