@@ -159,8 +159,6 @@ pub(crate) enum Binary {
     Maximum,
     /// Word or mask: bitwise.
     And,
-    /// Word or mask: bitwise.
-    Or,
     /// Word: bitwise.
     Xor,
 }

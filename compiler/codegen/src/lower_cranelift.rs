@@ -472,7 +472,6 @@ impl Lowering<'_> {
                 self.select(ty, mask, a, b)
             }
             Binary::And => self.builder.ins().band(a, b),
-            Binary::Or => self.builder.ins().bor(a, b),
             Binary::Xor => self.builder.ins().bxor(a, b),
         }
     }

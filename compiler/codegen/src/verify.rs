@@ -132,7 +132,7 @@ impl Verifier<'_> {
                         matches!(left.class, Class::Float | Class::Word)
                     }
                     Binary::Divide | Binary::Minimum | Binary::Maximum => left.class == Class::Float,
-                    Binary::And | Binary::Or => matches!(left.class, Class::Mask | Class::Word),
+                    Binary::And => matches!(left.class, Class::Mask | Class::Word),
                     Binary::Xor => left.class == Class::Word,
                 };
                 assert!(fits, "{operation:?} of {left:?}");

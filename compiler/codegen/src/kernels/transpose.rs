@@ -13,16 +13,18 @@ use super::row::{Piece, Vectors, cut_narrow};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
 
+/// Bytes of a line of the cache.
+const LINE_BYTES: usize = 64;
+
 /// A copy with two innermost loops: source and destination are operands 0 and 1 of each axis.
 pub(crate) struct Transpose {
     /// The loops around.
     outer: Vec<Axis>,
-    /// Neighbors in the source.
-    along: Axis,
-    along_cut: Vectors,
-    /// Neighbors in the destination.
-    across: Axis,
-    across_cut: Vectors,
+    /// Neighbors in the source, neighbors in the destination.
+    axes: [Axis; 2],
+    cuts: [Vectors; 2],
+    /// Which of the two has more vectors: tasks share these.
+    longer: usize,
     samples: [usize; 2],
     batched: bool,
 }
@@ -46,20 +48,20 @@ impl Transpose {
         // A tile is square, so both axes have vectors of the fewer lanes.
         let lanes = cut(across.extent, machine.lanes)?.lanes;
         let lanes = cut(along.extent, lanes)?.lanes;
+        let cuts = [cut(along.extent, lanes)?, cut(across.extent, lanes)?];
         let mut outer = others.to_vec();
-        outer.remove(position);
+        let along = outer.remove(position);
         Some(Self {
-            along_cut: cut(along.extent, lanes)?,
-            across_cut: cut(across.extent, lanes)?,
-            along: along.clone(),
-            across: across.clone(),
+            axes: [along, across.clone()],
+            longer: usize::from(cuts[1].count() > cuts[0].count()),
+            cuts,
             outer,
             samples: [x.sample_stride, y.sample_stride],
             batched: y.is_batched(),
         })
     }
 
-    /// Builds the kernel: a task takes some tiles along the source, or some passes of the outermost loop.
+    /// Builds the kernel: a task takes some tiles of the longer axis, or some passes of the outermost loop.
     pub(crate) fn build(&self) -> BuiltKernel {
         let split = self.split();
         let mut b = Builder::new();
@@ -69,9 +71,6 @@ impl Transpose {
                 b.step(from, sample, self.samples[0]),
                 b.step(to, sample, self.samples[1]),
             ];
-            if self.outer.is_empty() {
-                return self.strips(b, places, range);
-            }
             self.around(b, &self.outer, places, range);
         });
         let tasks: Tasks = split.tasks();
@@ -79,9 +78,12 @@ impl Transpose {
     }
 
     fn split(&self) -> Split {
-        let elements = self.along.extent * self.across.extent;
+        let elements = self.axes[0].extent * self.axes[1].extent;
         let around: usize = self.outer.iter().map(|axis| axis.extent).product();
-        let extent = self.outer.first().map_or(self.along_cut.count(), |axis| axis.extent);
+        let extent = self
+            .outer
+            .first()
+            .map_or(self.cuts[self.longer].count(), |axis| axis.extent);
         let total = elements * around;
         let chunk = (ELEMENTS_PER_TASK * extent / total.max(1)).clamp(1, extent);
         let parts = extent.div_ceil(chunk);
@@ -99,62 +101,79 @@ impl Transpose {
         }
     }
 
-    /// The loops around, the outermost of them in a range.
+    /// The loops around, the outermost of them in a range; if there is none, the range is of the longer axis.
     fn around(&self, b: &mut Builder, axes: &[Axis], places: [Int; 2], (first, last): (Int, Int)) {
         let [axis, inner @ ..] = axes else {
-            return self.strips(b, places, (first, last));
+            return self.tiles(b, places, (first, last));
         };
-        let next = inner.first().map_or(self.along_cut.count(), |axis| axis.extent);
+        let next = inner.first().map_or(self.cuts[self.longer].count(), |axis| axis.extent);
         b.for_range(first, last, 1, |b, index| {
             let places = [0, 1].map(|operand| b.step(places[operand], index, axis.strides[operand]));
             self.around(b, inner, places, (Int::Constant(0), Int::from(next)));
         });
     }
 
-    /// Strips of tiles, one for each vector of the source; the last may be another.
-    fn strips(&self, b: &mut Builder, places: [Int; 2], (first, last): (Int, Int)) {
-        let cut = &self.along_cut;
+    /// The tiles of some vectors of the longer axis.
+    ///
+    /// Vectors as long as a cache line go through memory once, the longer axis outside. Of shorter ones, several fill a
+    /// line of the destination: they come one after the other, for neighbors of the source may lie a multiple of 4096
+    /// bytes apart there, where a cache keeps only a few lines.
+    fn tiles(&self, b: &mut Builder, places: [Int; 2], range: (Int, Int)) {
+        let range_of = |axis: usize| {
+            let all = (Int::Constant(0), Int::from(self.cuts[axis].count()));
+            if axis == self.longer { range } else { all }
+        };
+        let whole_lines = self.cuts[0].lanes * ELEMENT_BYTES >= LINE_BYTES;
+        let outer = if whole_lines { self.longer } else { 0 };
+        let inner = 1 - outer;
+        self.vectors(b, outer, places, range_of(outer), &mut |b, places, first| {
+            self.vectors(b, inner, places, range_of(inner), &mut |b, places, second| {
+                let size = if outer == 0 { (first, second) } else { (second, first) };
+                self.tile(b, places, size);
+            });
+        });
+    }
+
+    /// Some vectors of one axis: `body` gets the places at each, and how many neighbors it has.
+    fn vectors(
+        &self,
+        b: &mut Builder,
+        axis: usize,
+        places: [Int; 2],
+        (first, last): (Int, Int),
+        body: &mut dyn FnMut(&mut Builder, [Int; 2], usize),
+    ) {
+        let cut = &self.cuts[axis];
+        let moved = |b: &mut Builder, index: Int, lanes: usize| {
+            [0, 1].map(|operand| b.step(places[operand], index, self.axes[axis].strides[operand] * lanes))
+        };
         let end = b.smaller(last, cut.whole);
         b.for_range(first, end, 1, |b, index| {
-            let column = b.multiply(index, cut.lanes);
-            self.strip(b, places, column, cut.lanes);
+            let places = moved(b, index, cut.lanes);
+            body(b, places, cut.lanes);
         });
-        if let Some(piece) = cut.last {
+        if let Some(Piece { column, valid }) = cut.last {
             let start = b.larger(first, cut.whole);
             b.for_range(start, last, 1, |b, _| {
-                self.strip(b, places, Int::from(piece.column), piece.valid)
+                let places = moved(b, Int::from(column), 1);
+                body(b, places, valid);
             });
         }
     }
 
-    /// All tiles of `valid` source neighbors from `column` on.
-    fn strip(&self, b: &mut Builder, places: [Int; 2], column: Int, valid: usize) {
-        let places = [0, 1].map(|operand| b.step(places[operand], column, self.along.strides[operand]));
-        let cut = &self.across_cut;
-        b.for_range(0usize, cut.whole, 1, |b, index| {
-            let stride = |operand: usize| self.across.strides[operand] * cut.lanes;
-            let places = [0, 1].map(|operand| b.step(places[operand], index, stride(operand)));
-            self.tile(b, places, valid, cut.lanes);
-        });
-        if let Some(Piece { column, valid: rows }) = cut.last {
-            let places = [0, 1].map(|operand| b.step(places[operand], column, self.across.strides[operand]));
-            self.tile(b, places, valid, rows);
-        }
-    }
-
     /// `rows` vectors of `columns` elements, stored as `columns` vectors of `rows` elements.
-    fn tile(&self, b: &mut Builder, [from, to]: [Int; 2], columns: usize, rows: usize) {
-        let lanes = self.along_cut.lanes;
+    fn tile(&self, b: &mut Builder, [from, to]: [Int; 2], (columns, rows): (usize, usize)) {
+        let lanes = self.cuts[0].lanes;
         let mut vectors: Vec<Float> = (0..rows)
             .map(|row| {
-                let offset = row * self.across.strides[0] * ELEMENT_BYTES;
+                let offset = row * self.axes[1].strides[0] * ELEMENT_BYTES;
                 b.load_first(from, offset, columns, lanes)
             })
             .collect();
         // What is not there is not stored either, so any vector will do.
         vectors.resize(lanes, vectors[0]);
         for (column, vector) in turn(b, vectors).into_iter().enumerate().take(columns) {
-            let offset = column * self.along.strides[1] * ELEMENT_BYTES;
+            let offset = column * self.axes[0].strides[1] * ELEMENT_BYTES;
             b.store_first(vector, rows, to, offset);
         }
     }

@@ -159,17 +159,6 @@ pub(super) fn binary(operation: Binary, class: Class, level: Level, width: Width
             VEX_Vpand_xmm_xmm_xmmm128,
             VEX_Vpand_xmm_xmm_xmmm128
         ),
-        (Binary::Or, _) => pick!(
-            level,
-            width,
-            EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpord_ymm_k1z_ymm_ymmm256b32,
-            EVEX_Vpord_xmm_k1z_xmm_xmmm128b32,
-            EVEX_Vpord_xmm_k1z_xmm_xmmm128b32,
-            VEX_Vpor_ymm_ymm_ymmm256,
-            VEX_Vpor_xmm_xmm_xmmm128,
-            VEX_Vpor_xmm_xmm_xmmm128
-        ),
         (Binary::Xor, _) => pick!(
             level,
             width,

@@ -103,10 +103,7 @@ impl Finder<'_> {
                 Statement::Binary {
                     operation, left, right, ..
                 } => {
-                    let commutes = matches!(
-                        operation,
-                        Binary::Add | Binary::Multiply | Binary::And | Binary::Or | Binary::Xor
-                    );
+                    let commutes = matches!(operation, Binary::Add | Binary::Multiply | Binary::And | Binary::Xor);
                     let used = [left, right].contains(&register);
                     used.then_some(left != right && (right == register || commutes))
                 }

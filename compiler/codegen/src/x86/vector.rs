@@ -599,8 +599,7 @@ impl Emitter<'_> {
     fn mask_binary(&mut self, result: Register, operation: Binary, left: Register, right: Register) {
         let code = match operation {
             Binary::And => Code::VEX_Kandw_kr_kr_kr,
-            Binary::Or => Code::VEX_Korw_kr_kr_kr,
-            _ => unreachable!("masks know only and, or and not"),
+            _ => unreachable!("masks know only and"),
         };
         let to = self.mask_target(result);
         let left = self.mask(left);
