@@ -5,6 +5,7 @@
 //! class can be had in every layout, by a kernel that writes it so or by a copy, and the cheapest combination over the
 //! whole network wins. Copies that would undo one another are never considered, so nothing has to cancel them.
 
+use netc_graph::operators::window::Window;
 use netc_graph::{Layout, Operator, Type};
 
 use crate::cost::is_element_wise;
@@ -27,23 +28,46 @@ pub(crate) struct Operand<'a> {
 
 /// Every way to compute an operator.
 pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<'_>) -> Vec<Way> {
-    let all = |layouts: &[Layout]| {
-        layouts
-            .iter()
-            .map(|&layout| same(layout, inputs, output))
-            .collect::<Vec<_>>()
+    use Layout::{ChannelsFirst as First, ChannelsLast as Last};
+    let all = |layouts: &[Layout]| -> Vec<Way> {
+        let ways = layouts.iter().map(|&layout| same(layout, inputs, output));
+        ways.collect()
     };
     let mut ways = match operator {
         // The caller's memory.
-        Operator::Input(_) => return vec![same(Layout::ChannelsFirst, inputs, output)],
+        Operator::Input(_) => all(&[First]),
         // A flattened image is the image, in the order in which that lies; a dense layer's weights are packed for either.
         Operator::Reshape(_) if output.ty.shape.rank() == 1 => all(&Layout::ALL),
-        Operator::Dense(_) => all(&Layout::ALL),
+        Operator::Dense(_) | Operator::GlobalAveragePool(_) | Operator::GlobalMaxPool(_) => all(&Layout::ALL),
+        Operator::Conv(rule) => contraction(&rule.window, inputs, output),
+        Operator::MaxPool(rule) if fits_columns(&rule.window) => all(&Layout::ALL),
+        Operator::AveragePool(rule) if fits_columns(&rule.window) => all(&Layout::ALL),
         element_wise if is_element_wise(element_wise) => all(&Layout::ALL),
-        _ => all(&[Layout::ChannelsLast]),
+        _ => all(&[Last]),
     };
     ways.dedup();
     ways
+}
+
+/// A lane for each channel of the result, whatever the layout of the source; or a lane for each column, both channels
+/// first.
+fn contraction(window: &Window, inputs: &[Operand<'_>], output: Operand<'_>) -> Vec<Way> {
+    use Layout::{ChannelsFirst as First, ChannelsLast as Last};
+    let mut ways = vec![same(Last, inputs, output)];
+    if inputs[0].varies && output.varies {
+        let mut reads_first = same(Last, inputs, output);
+        reads_first.inputs[0] = First;
+        ways.push(reads_first);
+    }
+    if fits_columns(window) || !output.varies {
+        ways.push(same(First, inputs, output));
+    }
+    ways
+}
+
+/// Whether kernels can let vectors run over neighboring windows: those are one column apart, or two.
+pub(crate) fn fits_columns(window: &Window) -> bool {
+    window.stride.last().is_some_and(|&stride| stride <= 2)
 }
 
 /// Everything in one layout, as far as it makes a difference.

@@ -105,7 +105,10 @@ impl Planner<'_> {
             .element_wise
             .as_ref()
             .expect("a cluster with a contraction has a body");
-        let contraction = self.contraction(id);
+        let mut contraction = self.contraction(id);
+        let write = self.destination(position, cluster.root);
+        let lanes = Lanes::choose(&contraction.source, &write, contraction.stride);
+        contraction.pack.panel = lanes.panel(contraction.pack.width, self.machine);
         let weights = self.packed(contraction.weights, &contraction.pack);
         let mut reads = vec![contraction.source, weights];
         reads.extend(contraction.bias.map(|bias| self.view(bias)));
@@ -113,7 +116,6 @@ impl Planner<'_> {
             let view = self.read(read);
             reads.push(view);
         }
-        let write = self.destination(position, cluster.root);
         let kernel = Contract {
             taps: contraction.taps,
             stride: contraction.stride,
@@ -121,7 +123,7 @@ impl Planner<'_> {
             depth: contraction.pack.depth,
             width: contraction.pack.width,
             panel: contraction.pack.panel,
-            lanes: Lanes::Channels,
+            lanes,
             bias: contraction.bias.is_some(),
             epilogue: body.body.clone(),
         };

@@ -76,6 +76,17 @@ impl Lanes {
     /// The most source columns between neighboring windows that vectors of columns can be loaded with.
     const LONGEST_STRIDE: usize = 2;
 
+    /// Columns wherever lanes can be columns: who lays an image out channels first on both sides of a contraction wants
+    /// them.
+    #[must_use]
+    pub const fn choose(source: &View, destination: &View, stride: Stride) -> Self {
+        if Self::fit_columns(source, destination, stride) {
+            Self::Columns
+        } else {
+            Self::Channels
+        }
+    }
+
     /// Whether lanes can be columns: neighbors along a row lie side by side in the source and in the destination.
     /// What an epilogue reads may lie in any way.
     #[must_use]

@@ -238,21 +238,22 @@ impl Planner<'_> {
         write
     }
 
-    /// A value as contractions read it: neighbors along a row lie `channels` apart, channels next to each other, and
-    /// zeros as far around as the taps reach.
+    /// A value as contractions read it: in the layout that was chosen, else with channels next to each other; and zeros as
+    /// far around as the taps reach.
     pub(crate) fn contraction_source(&mut self, id: NodeId) -> View {
         let needed = self.readers.halo(id);
         let view = self.view(id);
         let there = self.halos.get(&id).copied().unwrap_or_default();
         let channels_adjoin = view.strides.channel == 1 || view.extents.channel == 1;
-        if channels_adjoin && there.covers(needed) {
+        let lies_well = channels_adjoin || chosen_layout(self.graph, id).is_some();
+        if lies_well && there.covers(needed) {
             return view;
         }
         if let Some(copy) = self.rearranged.get(&id) {
             return copy.clone();
         }
         let early = self.known_early.contains(&id);
-        let copy = self.allocate(&self.graph.ty(id).clone(), Layout::ChannelsLast, needed, early);
+        let copy = self.allocate(&self.graph.ty(id).clone(), self.layout(id), needed, early);
         self.zero_halo(early, &copy, needed);
         self.push(early, Kernel::Copy, vec![view], copy.clone(), 0);
         self.rearranged.insert(id, copy.clone());

@@ -46,6 +46,7 @@ const FITTED: &[Field] = &[
     |constants| &mut constants.operation_cycles,
     |constants| &mut constants.function_cycles,
     |constants| &mut constants.element_cycles,
+    |constants| &mut constants.turn_cycles,
     |constants| &mut constants.loop_cycles,
     |constants| &mut constants.gradient_share,
 ];

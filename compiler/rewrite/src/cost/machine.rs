@@ -53,6 +53,8 @@ pub struct Constants {
     pub function_cycles: f64,
     /// Cycles to move one element alone, where neighbors in the source are none in the destination.
     pub element_cycles: f64,
+    /// Cycles to move one element where an image is copied from one layout to the other.
+    pub turn_cycles: f64,
     /// Cycles around one short inner loop: a pooling window, the channels of a position.
     pub loop_cycles: f64,
     /// Nanoseconds to start one step and wait for its end.
@@ -218,6 +220,7 @@ impl Constants {
             ("operation_cycles", &self.operation_cycles),
             ("function_cycles", &self.function_cycles),
             ("element_cycles", &self.element_cycles),
+            ("turn_cycles", &self.turn_cycles),
             ("loop_cycles", &self.loop_cycles),
             ("step_ns", &self.step_ns),
             ("runs_per_binding", &self.runs_per_binding),
@@ -240,6 +243,7 @@ const TYPICAL: Constants = Constants {
     operation_cycles: 1.0,
     function_cycles: 15.0,
     element_cycles: 1.5,
+    turn_cycles: 0.5,
     loop_cycles: 10.0,
     step_ns: 100.0,
     runs_per_binding: 10_000.0,

@@ -16,7 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use netc_graph::{Operator, Type};
+use netc_graph::{Layout, Operator, Type};
 
 pub use machine::{Cache, Constants, Machine, MachineError};
 pub(crate) use predict::Places;
@@ -32,6 +32,10 @@ pub(crate) struct Place {
     pub(crate) bound: bool,
     /// Whether its first input comes from a step that an element-wise operator can be the end of.
     pub(crate) joins: bool,
+    /// How its first input lies; channels first where layouts make no difference.
+    pub(crate) source: Layout,
+    /// How its result lies; channels first where layouts make no difference.
+    pub(crate) layout: Layout,
     /// Whether its first input is what the caller gives, which has no zeros around it.
     pub(crate) given: bool,
     /// Whether its weights change from run to run, so that every run packs them.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use netc_graph::{Graph, NodeId, Operator, Type};
+use netc_graph::{Graph, Layout, NodeId, Operator, Type};
 
 use super::table::{Work, work};
 use super::{Machine, Place, ends_step};
@@ -31,11 +31,26 @@ impl<'g> Places<'g> {
             batch: self.batch,
             bound: self.is_bound(id),
             joins: inputs.first().is_some_and(|first| ends_step(operator(first))),
+            source: inputs
+                .first()
+                .map_or(Layout::ChannelsFirst, |&first| self.layout(first)),
+            layout: self.layout(id),
             given: inputs
                 .first()
                 .is_some_and(|first| matches!(operator(first), Operator::Input(_))),
             packs: inputs.get(1).is_some_and(|weights| !self.is_bound(*weights)),
         }
+    }
+
+    /// How a node's result lies; the planner keeps images channels last where nothing else was chosen.
+    fn layout(&self, id: NodeId) -> Layout {
+        let node = self.graph.node(id);
+        let default = if Layout::matters(&node.ty) {
+            Layout::ChannelsLast
+        } else {
+            Layout::ChannelsFirst
+        };
+        node.layout.unwrap_or(default)
     }
 
     /// Whether a node is computed when weights are bound.

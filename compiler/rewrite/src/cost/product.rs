@@ -4,10 +4,11 @@
 //! whole sum for each tile; what a tile does not fill is lost. See Goto and van de Geijn, "Anatomy of High-Performance
 //! Matrix Multiplication" (2008), for the shape of the loops.
 
-use netc_graph::Operator;
 use netc_graph::operators::window::Window;
+use netc_graph::{Layout, Operator};
 
 use super::{Machine, Site};
+use crate::arrangement::fits_columns;
 
 /// Bytes of an element.
 const ELEMENT: f64 = 4.0;
@@ -41,15 +42,29 @@ pub(super) fn convolution(site: &Site<'_>) -> f64 {
     };
     let (rows, columns) = positions(site.output.shape.extents());
     let weights = extents(site.inputs[1].shape.extents());
+    let channels = weights[0] / rule.groups as f64;
+    // The same sums either way; what differs is which of them share a vector.
+    let (width, columns) = if by_columns(site, &rule.window) {
+        (columns, channels)
+    } else {
+        (channels, columns)
+    };
     let product = Product {
         groups: rule.groups as f64,
-        width: weights[0] / rule.groups as f64,
+        width,
         depth: weights[1..].iter().product(),
         rows,
         columns,
         moved: elements(site),
     };
     product.contraction_ns(site) + source_ns(site, &rule.window)
+}
+
+/// Whether the planner lets vectors run over the columns of a row: where both sides lie channels first.
+fn by_columns(site: &Site<'_>, window: &Window) -> bool {
+    let first = Layout::ChannelsFirst;
+    let columns = site.output.shape.extents().last().copied();
+    (site.place.source, site.place.layout) == (first, first) && fits_columns(window) && columns > Some(1)
 }
 
 /// `dx` of a convolution: a convolution of `dy`. With a stride, one for each remainder of rows and columns.
@@ -285,17 +300,17 @@ fn step_cycles(machine: &Machine, rows: f64, vectors: f64) -> f64 {
 }
 
 /// The calls that a convolution needs around its source if it pads: zeros, and a copy of what the caller gives; unless
-/// that has several channels and was brought into another layout anyway.
+/// that was brought into another layout anyway, which put it between zeros.
 fn source_ns(site: &Site<'_>, window: &Window) -> f64 {
     let machine = site.machine;
     if !window.pad_before.iter().chain(&window.pad_after).any(|&pad| pad > 0) {
         return 0.0;
     }
     let zeros = machine.constants.step_ns;
-    let source = extents(site.inputs[0].shape.extents());
-    if !site.place.given || source[0] > 1.0 {
+    if !site.place.given || site.place.source == Layout::ChannelsLast {
         return zeros;
     }
+    let source = extents(site.inputs[0].shape.extents());
     let cycles = machine.vectors(source.iter().product::<f64>() * site.samples()) * machine.constants.operation_cycles;
     zeros + machine.cycles_ns(cycles) + machine.constants.step_ns
 }

@@ -1,10 +1,11 @@
 //! Steps that are no contraction: element-wise work, pooling, sums, exponentials, copies.
 //!
-//! Activations lie channels last, so vectors run over the channels of a position, and what a position's channels do not
-//! fill is lost; work that does not care for positions runs over all elements.
+//! Where an image lies channels last, vectors run over the channels of a position, and what a position's channels do not
+//! fill is lost; channels first they run over the columns of a row, and what a row does not fill is lost. Work that
+//! minds neither runs over all elements.
 
 use netc_graph::operators::upsample::UpsampleMode;
-use netc_graph::{Operator, Type};
+use netc_graph::{Layout, Operator, Type};
 
 use super::{Machine, Site};
 
@@ -26,7 +27,7 @@ impl Element {
 
     /// As the end of another step: on the vectors that this makes, and what is read beside its result.
     pub(super) fn joined_ns(self, site: &Site<'_>) -> f64 {
-        let cycles = vectors_by_position(site, site.output) * self.cycles(site);
+        let cycles = vectors_by_line(site, site.output, site.place.layout) * self.cycles(site);
         let beside: f64 = site.inputs.iter().skip(1).map(|ty| site.bytes(ty)).sum();
         site.machine.cycles_ns(cycles) + site.machine.stream_ns(beside, beside)
     }
@@ -35,7 +36,8 @@ impl Element {
     pub(super) fn step_ns(self, site: &Site<'_>) -> f64 {
         // One more operation loads and stores; and by itself it must not be cheaper than as the end of a step.
         let constants = &site.machine.constants;
-        let cycles = vectors_by_position(site, site.output) * (self.cycles(site) + constants.operation_cycles);
+        let cycles =
+            vectors_by_line(site, site.output, site.place.layout) * (self.cycles(site) + constants.operation_cycles);
         site.machine
             .cycles_ns(cycles)
             .max(self.joined_ns(site))
@@ -70,10 +72,10 @@ pub(super) fn window_gradient(site: &Site<'_>) -> f64 {
 /// Windows of so many operations for a vector of channels.
 fn windows(site: &Site<'_>, result: &Type, operations: f64) -> f64 {
     let constants = &site.machine.constants;
-    let vectors = site.machine.vectors(channels(result));
+    let (lines, vectors) = lines(site.machine, result, site.place.layout);
     let cycles = vectors.mul_add((operations + 1.0) * constants.operation_cycles, constants.loop_cycles);
     site.machine
-        .cycles_ns(positions(result) * site.samples() * cycles)
+        .cycles_ns(lines * site.samples() * cycles)
         .max(site.traffic_ns())
 }
 
@@ -174,7 +176,7 @@ pub(super) fn reduction(site: &Site<'_>) -> f64 {
         .inputs
         .iter()
         .filter(|ty| ty.shape.rank() > 0 && (ty.batched || site.inputs.len() == 1));
-    let cycles = |ty: &&Type| vectors_by_position(site, ty) * site.machine.constants.operation_cycles;
+    let cycles = |ty: &&Type| vectors_by_line(site, ty, site.place.source) * site.machine.constants.operation_cycles;
     site.machine
         .cycles_ns(operands.map(cycles).sum())
         .max(site.traffic_ns())
@@ -204,9 +206,11 @@ pub(super) fn copies(site: &Site<'_>) -> f64 {
     channel_spread(site)
 }
 
-/// An image from one layout to the other: neighbors in one are none in the other.
+/// A copy from one layout to the other: squares of elements are turned over in registers.
 pub(super) fn relayout(site: &Site<'_>) -> f64 {
-    moved_ns(site.machine, site.output, site.place.batch)
+    let count = site.output.shape.element_count() as f64 * samples(site, site.output);
+    let cycles = count * site.machine.constants.turn_cycles;
+    site.machine.cycles_ns(cycles).max(site.traffic_ns())
 }
 
 /// Nanoseconds to move every element alone.
@@ -232,11 +236,23 @@ pub(super) const fn nothing(_: &Site<'_>) -> f64 {
     0.0
 }
 
-/// Vector operations that take every element once: position by position if it is an activation with channels.
-fn vectors_by_position(site: &Site<'_>, ty: &Type) -> f64 {
+/// Vector operations that take every element of an activation once.
+fn vectors_by_line(site: &Site<'_>, ty: &Type, layout: Layout) -> f64 {
     let whole = site.machine.vectors(ty.shape.element_count() as f64);
-    let by_position = positions(ty) * site.machine.vectors(channels(ty));
-    samples(site, ty) * if ty.batched { by_position } else { whole }
+    let (lines, vectors) = lines(site.machine, ty, layout);
+    samples(site, ty) * if ty.batched { lines * vectors } else { whole }
+}
+
+/// The runs that vectors are cut from, and the vectors of each: the channels of a position, or the columns of a row.
+fn lines(machine: &Machine, ty: &Type, layout: Layout) -> (f64, f64) {
+    let by_rows = Layout::matters(ty) && layout == Layout::ChannelsFirst;
+    match ty.shape.extents() {
+        [rows @ .., columns] if by_rows => (
+            rows.iter().map(|&extent| extent as f64).product(),
+            machine.vectors(*columns as f64),
+        ),
+        _ => (positions(ty), machine.vectors(channels(ty))),
+    }
 }
 
 fn samples(site: &Site<'_>, ty: &Type) -> f64 {

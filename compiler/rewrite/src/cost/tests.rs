@@ -16,6 +16,8 @@ const PLACE: Place = Place {
     batch: 1,
     bound: false,
     joins: false,
+    source: netc_graph::Layout::ChannelsFirst,
+    layout: netc_graph::Layout::ChannelsFirst,
     given: false,
     packs: false,
 };

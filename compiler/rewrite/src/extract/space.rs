@@ -10,7 +10,7 @@ use netc_graph::operators::relayout::Relayout;
 use netc_graph::{Layout, Operator};
 
 use crate::analysis::{Classes, Facts};
-use crate::arrangement::{Operand, ways};
+use crate::arrangement::{Operand, Way, ways};
 use crate::cost::{Machine, Place, ends_step};
 use crate::language::ENode;
 
@@ -345,7 +345,7 @@ impl Price<'_> {
     }
 
     /// Every way to compute an e-node, with its cost.
-    fn node(&self, id: Id, node: &ENode) -> Vec<(crate::arrangement::Way, u64)> {
+    fn node(&self, id: Id, node: &ENode) -> Vec<(Way, u64)> {
         let classes = self.classes;
         let facts: Vec<&Facts> = node.inputs.iter().map(|&input| &classes[input].data).collect();
         let types: Vec<_> = facts.iter().map(|facts| &facts.ty).collect();
@@ -365,12 +365,25 @@ impl Price<'_> {
             batch: self.batch,
             bound: classes[id].data.bound,
             joins: first(&|operator| ends_step(operator)),
+            source: Layout::ChannelsFirst,
+            layout: Layout::ChannelsFirst,
             given: first(&|operator| matches!(operator, Operator::Input(_))),
             packs: facts.get(1).is_some_and(|weights| !weights.bound),
         };
-        let cost = self.machine.cost(operator, &types, &classes[id].data.ty, place);
-        let ways = ways(operator, &operands, self.operand(id, &classes[id].data));
-        ways.into_iter().map(|way| (way, cost)).collect()
+        let cost = |way: &Way| {
+            let arranged = Place {
+                source: way.inputs.first().copied().unwrap_or(Layout::ChannelsFirst),
+                layout: way.output,
+                ..place
+            };
+            self.machine.cost(operator, &types, &classes[id].data.ty, arranged)
+        };
+        let ways = ways(operator, &operands, self.operand(id, &classes[id].data)).into_iter();
+        ways.map(|way| {
+            let cost = cost(&way);
+            (way, cost)
+        })
+        .collect()
     }
 
     /// The copy of a value into a layout.
@@ -380,6 +393,8 @@ impl Price<'_> {
             batch: self.batch,
             bound: false,
             joins: false,
+            source: layout,
+            layout,
             given: false,
             packs: false,
         };
