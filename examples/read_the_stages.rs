@@ -6,7 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
-use netc::{Error, Network, Options, Stage};
+use netc::{Error, ExplainOptions, Network, Options, Purpose, Stage};
 
 const NETWORK: &str = "
 net small {
@@ -39,6 +39,19 @@ fn main() -> Result<(), Error> {
     ];
     for (title, stage) in stages {
         println!("=== {title}\n\n{}", network.emit(stage, &options)?);
+    }
+
+    println!("=== the rewrites: what became of which layers, and by which rules\n");
+    let explanation = network.explain(&Purpose::Inference, &options, &ExplainOptions::default())?;
+    for row in explanation.rows {
+        // The rest is done on weights, once.
+        let runs = row.run.iter().filter(|run| !run.at_binding);
+        let run: Vec<&str> = runs.map(|run| run.operator).collect();
+        let reason = match row.rules.as_slice() {
+            [] => "as written".to_owned(),
+            rules => rules.join(", "),
+        };
+        println!("{}: {} ({reason})", row.layers.join(" + "), run.join(", "));
     }
 
     // The last stage is long: here is only how long it is.

@@ -47,6 +47,8 @@ impl Folder {
             "net a {\n    input x: f32[2]\n    x |> dense(1) |> output y\n}\n\nnet b {\n    input x: f32[2]\n    x |> dense(2) |> output y\n}\n",
         );
         write("noise.npy", "this is no array");
+        write("blocks.net", BLOCKS);
+        write("normed.net", NORMED);
         Self(folder)
     }
 
@@ -95,6 +97,33 @@ train tiny {
     epochs = 2
     batch  = 4
 }
+";
+
+const BLOCKS: &str = "\
+block cell(channels) {
+    let main = in
+        |> conv(channels, 3, pad = same) |> batch_norm |> relu
+        |> conv(channels, 3, pad = same) |> batch_norm
+    add(main, in) |> relu
+}
+";
+
+/// What leaves no trace: normalization, dropout, scales, reshapes; in blocks of another file, repeated.
+const NORMED: &str = "\
+use \"blocks.net\"
+
+net normed(classes = 10) {
+    input image: f32[3, 16, 16]
+    image
+        |> scale_shift |> conv(8, 3) |> batch_norm |> leaky_relu(0.1)
+        |> repeat 2 { in |> cell(8) }
+        |> avg_pool(2) |> dropout(0.3)
+        |> reshape(8, 49) |> flatten
+        |> dense(32) |> dense(classes)
+        |> output logits
+}
+
+train normed { data = npy(\"samples\") }
 ";
 
 fn check(name: &str, lines: &[&str]) {
@@ -172,11 +201,107 @@ fn mistakes_of_the_user_are_1_and_wrong_usage_is_2() {
             "train models/lenet5.net --set epochs=-3",
             "train models/lenet5.net --set epoch=3",
             "train models/lenet5.net --resume missing.ckpt",
-            "explain models/lenet5.net",
+            "explain wrong.net",
+            "explain two.net --net a --train",
+            "explain models/lenet5.net --class quantized",
+            "explain models/lenet5.net --class architectural",
+            "explain models/lenet5.net --class exact",
+            "explain models/lenet5.net --strict --class bit-exact",
+            "explain models/lenet5.net --machine missing.json",
+            "explain models/lenet5.net --machine noise.npy",
+            "explain models/lenet5.net --batch 0",
             "import model.onnx -o out",
             "export models/lenet5.net --weights w.safetensors -o out.onnx",
         ],
     );
+}
+
+#[test]
+fn explain_shows_what_was_written_and_what_is_run() {
+    check(
+        "explain",
+        &[
+            "explain models/lenet5.net --machine reference",
+            "explain models/alexnet.net --machine reference",
+            "explain normed.net --machine reference",
+            "explain normed.net --machine reference --strict",
+            "explain models/lenet5.net --machine reference --train",
+            "explain tiny.net --machine reference --json",
+        ],
+    );
+}
+
+#[test]
+fn explanations_fit_a_terminal_and_need_no_dictionary() {
+    let folder = Folder::new();
+    let models = std::fs::read_dir(folder.0.path().join("models")).unwrap();
+    let mut models: Vec<String> = models
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".net"))
+        .map(|name| format!("models/{name}"))
+        .collect();
+    models.push("normed.net".to_owned());
+    for (model, more) in models
+        .iter()
+        .flat_map(|model| ["", " --strict", " --train"].map(|more| (model, more)))
+    {
+        let line = format!("explain {model}{more}");
+        let output = folder.run(&line);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{line}");
+        let long = text.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(long, None, "{line}");
+        for word in ["e-graph", "e-class", "e-node", "saturat", "extract"] {
+            assert!(!text.to_lowercase().contains(word), "{line} says `{word}`");
+        }
+        // Nothing that differs from run to run.
+        assert_eq!(text, String::from_utf8(folder.run(&line).stdout).unwrap(), "{line}");
+    }
+}
+
+/// The README's explanation is what the command beside it prints. Like a snapshot, `INSTA_UPDATE=always` renews it.
+#[test]
+fn the_readme_shows_what_explain_prints() {
+    const COMMAND: &str = "netc explain models/alexnet.net --machine reference";
+    let path = repository().join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme
+        .split_once(&format!("`{COMMAND}`"))
+        .expect("the README has the command");
+    let (between, rest) = rest.split_once("```\n").expect("and its output after it");
+    let (shown, after) = rest.split_once("```\n").expect("which ends somewhere");
+    let output = Folder::new().run(COMMAND.trim_start_matches("netc "));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+        let renewed = format!("{before}`{COMMAND}`{between}```\n{printed}```\n{after}");
+        std::fs::write(&path, renewed).unwrap();
+    } else {
+        assert_eq!(shown, printed, "the README shows what `{COMMAND}` no longer prints");
+    }
+}
+
+#[test]
+fn optimized_graphs_come_with_the_phases_that_led_there() {
+    let folder = Folder::new();
+    let output = folder.run("compile tiny.net --emit optimized --machine reference --cpu portable");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (phases, graph) = text.split_once("\n\n").expect("an empty line under the phases");
+    assert!(phases.lines().all(|line| line.starts_with("//")), "{phases}");
+    assert!(phases.starts_with("// rewritten for machine reference, batch 1\n"));
+    for (phase, more) in [
+        ("import", " ms"),
+        ("saturate", "nothing more to find"),
+        ("extract", "proven"),
+        ("lay out", "proven"),
+    ] {
+        let line = phases.lines().find(|line| line.contains(phase)).unwrap_or_default();
+        assert!(line.contains(more), "{phases}");
+    }
+    let network = netc::Network::load(folder.0.path().join("tiny.net")).unwrap();
+    let stage = network
+        .emit(netc::Stage::Optimized, &netc::Options::portable())
+        .unwrap();
+    assert_eq!(graph, stage, "the library's text has no times");
 }
 
 #[test]

@@ -23,6 +23,7 @@
 //! | compile it | [`Network::compile`], [`Compiled`] |
 //! | run it | [`Compiled::with_weights`], [`Model::run`], [`Model::run_tensors`] |
 //! | train it | [`Network::train`], [`Training`] |
+//! | see what rewriting did to it, and why | [`Network::explain`], [`Explanation`] |
 //! | see every stage of a compilation as text | [`Network::emit`], [`Stage`] |
 //!
 //! Every mistake is an [`Error`], which renders as text with the source line it is about ([`Error::render`]).
@@ -30,6 +31,7 @@
 
 pub mod calibration;
 pub mod error;
+pub mod explanation;
 mod model;
 mod network;
 mod options;
@@ -37,9 +39,11 @@ pub mod pipeline;
 mod training;
 
 pub use error::Error;
+pub use explanation::{ExplainOptions, Explanation};
 pub use model::{Compiled, LayerCost, Model};
 pub use netc_analyze::{LayerReport, PortReport, Report};
 pub use netc_diagnostics::{Diagnostics, Sources, Style};
+pub use netc_rewrite::Class;
 pub use netc_runtime::data::{Dataset, Split};
 pub use netc_runtime::recipe::TrainRecipe;
 pub use netc_runtime::train::{EpochReport, Evaluation, StepReport};

@@ -104,6 +104,12 @@ impl Network {
         self.lowered.graph.name()
     }
 
+    /// The file it was read from; `text` if it came from none.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        self.sources.name(self.project.root()).unwrap_or_default()
+    }
+
     /// The network as a graph, in its inference form.
     #[must_use]
     pub const fn graph(&self) -> &Graph {

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use netc_graph::{Graph, verify};
+use netc_rewrite::Optimized;
 use netc_runtime::program::Program;
 use netc_runtime::recipe::{Loss, TrainRecipe};
 use netc_schedule::Plan;
@@ -25,6 +26,19 @@ pub enum Purpose {
     Gradients(Loss),
     /// To be trained: one step, which updates the parameters.
     Training(Box<TrainRecipe>),
+}
+
+impl Purpose {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Inference => "inference",
+            Self::Evaluation(_) => "evaluation",
+            Self::Gradients(_) => "gradients",
+            Self::Training(_) => "training",
+        }
+    }
 }
 
 /// A stage of the pipeline, as `--emit` names it.
@@ -51,6 +65,10 @@ pub struct Stages {
     pub graph: Graph,
     /// As the rewriter leaves it.
     pub optimized: Graph,
+    /// What the rewriter did, without reasons: these are [`crate::Network::explain`]'s.
+    pub rewrites: netc_rewrite::Report,
+    /// How long each of [`netc_rewrite::Report::phases`] took.
+    pub rewrite_ms: Vec<f64>,
     /// Kernels, buffers and steps.
     pub plan: Plan,
     /// Machine code.
@@ -92,20 +110,28 @@ pub fn compile(forward: &Graph, purpose: &Purpose, options: &Options) -> Result<
     let mut times = PhaseTimes::default();
     let graph = timed(&mut times.autodiff_ms, || differentiate(forward, purpose))?;
     check(&graph, "autodiff");
-    let optimized = timed(&mut times.optimize_ms, || optimize(&graph, purpose, options));
+    let (rewritten, rewrite_ms) = timed(&mut times.optimize_ms, || optimize(&graph, purpose, options));
+    let Optimized {
+        graph: optimized,
+        report: rewrites,
+        ..
+    } = rewritten;
     check(&optimized, "rewrite");
     let plan = timed(&mut times.plan_ms, || netc_schedule::plan(&optimized, &options.machine));
     let program = timed(&mut times.codegen_ms, || netc_codegen::compile(&plan, &options.machine))?;
     Ok(Stages {
         graph,
         optimized,
+        rewrites,
+        rewrite_ms,
         plan,
         program,
         times,
     })
 }
 
-fn differentiate(forward: &Graph, purpose: &Purpose) -> Result<Graph, Error> {
+/// The graph for a purpose.
+pub(crate) fn differentiate(forward: &Graph, purpose: &Purpose) -> Result<Graph, Error> {
     Ok(match purpose {
         Purpose::Inference => forward.clone(),
         Purpose::Evaluation(loss) => netc_autodiff::evaluation_graph(forward, loss)?,
@@ -114,7 +140,8 @@ fn differentiate(forward: &Graph, purpose: &Purpose) -> Result<Graph, Error> {
     })
 }
 
-fn optimize(graph: &Graph, purpose: &Purpose, options: &Options) -> Graph {
+/// What the rewriter may do, and for which machine and batch.
+pub(crate) fn rewriting(purpose: &Purpose, options: &Options) -> netc_rewrite::Options {
     let rules = if options.strict {
         netc_rewrite::Options::strict()
     } else {
@@ -124,16 +151,22 @@ fn optimize(graph: &Graph, purpose: &Purpose, options: &Options) -> Graph {
         Purpose::Training(recipe) => recipe.batch as usize,
         Purpose::Inference | Purpose::Evaluation(_) | Purpose::Gradients(_) => rules.batch,
     };
-    let machine = options.cost.clone();
-    netc_rewrite::optimize(
-        graph,
-        &netc_rewrite::Options {
-            machine,
-            batch,
-            ..rules
-        },
-    )
-    .graph
+    netc_rewrite::Options {
+        machine: options.cost.clone(),
+        batch,
+        ..rules
+    }
+}
+
+/// Rewrites, and notes how long each phase took.
+fn optimize(graph: &Graph, purpose: &Purpose, options: &Options) -> (Optimized, Vec<f64>) {
+    let mut milliseconds = Vec::new();
+    let mut start = Instant::now();
+    let optimized = netc_rewrite::optimize_observed(graph, &rewriting(purpose, options), &mut |_| {
+        milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
+        start = Instant::now();
+    });
+    (optimized, milliseconds)
 }
 
 /// Runs a stage and notes its milliseconds.

@@ -16,6 +16,8 @@ use crate::language::Kind;
 pub(crate) struct Emitted {
     pub(crate) graph: Graph,
     pub(crate) groups: Vec<Group>,
+    /// The new node of each needed class in each layout.
+    pub(crate) nodes: BTreeMap<(egg::Id, Layout), NodeId>,
 }
 
 /// New nodes that stand for given ones.
@@ -62,6 +64,7 @@ pub(crate) fn emit(graph: &Graph, imported: &Imported, space: &Space, choice: &C
     Emitted {
         graph: emitter.result,
         groups,
+        nodes: emitter.nodes,
     }
 }
 

@@ -30,6 +30,7 @@
 mod alternatives;
 mod analysis;
 mod arrangement;
+mod changes;
 mod convert;
 mod cost;
 mod emit;
@@ -38,6 +39,7 @@ mod extract;
 mod language;
 mod matching;
 mod optimize;
+mod pieces;
 mod range;
 mod report;
 mod rule;
@@ -52,7 +54,8 @@ mod saturate;
 mod tests;
 
 pub use cost::{Cache, Constants, Machine, MachineError, Prediction};
-pub use optimize::{Optimized, Options, optimize};
-pub use report::{Alternative, Applied, Change, Decision, Firing, Report, Search, Totals};
+pub use optimize::{Optimized, Options, optimize, optimize_observed};
+pub use pieces::{LaidOut, Piece};
+pub use report::{Alternative, Applied, Change, Decision, Firing, Phase, Report, Search, Totals};
 pub use rule::{Class, RuleSummary, catalog};
 pub use saturate::{Limits, StopReason};

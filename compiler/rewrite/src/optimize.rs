@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use egg::Id;
 use netc_graph::{Graph, NodeId, Operator, Type};
 
-use crate::alternatives::decisions;
+use crate::alternatives::Alternatives;
+use crate::changes::Changes;
 use crate::convert::{Imported, import};
 use crate::cost::{Machine, Places};
-use crate::emit::{Emitted, Group, computed, emit};
+use crate::emit::{Emitted, emit};
 use crate::explain;
 use crate::extract::{Choice, Extraction, Space, extract};
-use crate::report::{Applied, Change, Firing, Report, Search, Totals};
+use crate::pieces::{LaidOut, Piece, pieces};
+use crate::report::{Firing, Phase, Report, Search, Totals};
 use crate::rule::{Class, Rule, Scope};
 use crate::rules;
 use crate::saturate::{Limits, Saturation, saturate};
@@ -62,6 +64,10 @@ pub struct Optimized {
     pub graph: Graph,
     /// What was done.
     pub report: Report,
+    /// Which written operators stand behind which ones that are run, if that was asked for ([`Options::explain`]).
+    pub pieces: Option<Vec<Piece>>,
+    /// What the given graph is without any rule: the graph that costs are compared with. As `pieces`, if it was asked for.
+    pub laid_out: Option<LaidOut>,
 }
 
 /// The cheapest graph that the allowed rules reach from this one, and never a dearer one.
@@ -70,6 +76,13 @@ pub struct Optimized {
 /// options give the same result on any machine.
 #[must_use]
 pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
+    optimize_observed(graph, options, &mut |_| {})
+}
+
+/// The same, telling what each phase did when it ends. Whoever wants to know how long phases take has the clock: no
+/// result depends on it.
+#[must_use]
+pub fn optimize_observed(graph: &Graph, options: &Options, observe: &mut dyn FnMut(&Phase)) -> Optimized {
     let catalog = rules::all();
     let scopes: &[Scope] = if graph.updates().is_empty() {
         &[Scope::Any, Scope::Inference]
@@ -80,10 +93,34 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
         .iter()
         .filter(|rule| options.classes.contains(&rule.class) && scopes.contains(&rule.scope))
         .collect();
+    let mut phases: Vec<Phase> = Vec::new();
+    let mut done = |phase: Phase| {
+        observe(&phase);
+        phases.push(phase);
+    };
     let mut imported = import(graph, options.explain);
-    let written = cheapest(graph, &imported, options).2.graph;
+    done(Phase::new("import", size(&imported)));
+    let (space, extraction, written) = cheapest(graph, &imported, options);
+    done(Phase {
+        proven: Some(extraction.proven),
+        ..Phase::new("lay out", candidates(&space))
+    });
+    let laid_out = options.explain.then(|| LaidOut {
+        pieces: pieces(graph, &imported, &space, &written),
+        graph: written.graph.clone(),
+    });
+    let written = written.graph;
     let saturation = saturate(&mut imported.classes, &rules, options.limits);
+    done(Phase {
+        iterations: Some(saturation.iterations),
+        stop: Some(saturation.stop),
+        ..Phase::new("saturate", size(&imported))
+    });
     let (space, extraction, emitted) = cheapest(graph, &imported, options);
+    done(Phase {
+        proven: Some(extraction.proven),
+        ..Phase::new("extract", candidates(&space))
+    });
     let before = totals(&written, options);
     let after = totals(&emitted.graph, options);
     let search = Search {
@@ -102,6 +139,7 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
         decisions: None,
         rules: firings(&rules, &saturation),
         search,
+        phases,
     };
     if after.picoseconds > before.picoseconds {
         // Only when the e-graph hit a limit in an odd moment; the promise holds whatever happens.
@@ -113,35 +151,61 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
                 decisions: options.explain.then(Vec::new),
                 ..report
             },
+            pieces: laid_out.as_ref().map(|laid_out| laid_out.pieces.clone()),
+            laid_out,
         };
     }
-    if !options.explain {
+    let Some(laid_out) = laid_out else {
         return Optimized {
             graph: emitted.graph,
             report,
+            pieces: None,
+            laid_out: None,
         };
-    }
+    };
+    let pieces = pieces(graph, &imported, &space, &emitted);
     let mut changes = Changes {
         graph,
-        places: Places::new(graph, options.batch),
+        laid_out: &laid_out,
+        emitted: &emitted,
+        machine: &options.machine,
+        batch: options.batch,
         imported: &mut imported,
         space: &space,
         extraction: &extraction,
         rules: &rules,
+        pieces: &pieces,
     };
-    report.changes = explain::with_deep_stack(graph.node_count(), || changes.all(&emitted, options));
-    let names = |group: &Group| -> Vec<String> {
-        let nodes = group.given.iter().map(|&position| graph.node(imported.order[position]));
-        nodes.map(|node| node.name.clone()).collect()
+    report.changes = explain::with_deep_stack(graph.node_count(), || changes.all());
+    let alternatives = Alternatives {
+        graph,
+        imported: &imported,
+        space: &space,
+        choice: &extraction.choice,
+        pieces: &pieces,
     };
-    report.decisions = report
-        .changes
-        .is_some()
-        .then(|| decisions(&imported, &space, &extraction.choice, &emitted.groups, names));
+    report.decisions = report.changes.is_some().then(|| alternatives.all(&emitted.groups));
     Optimized {
         graph: emitted.graph,
         report,
+        pieces: Some(pieces),
+        laid_out: Some(laid_out),
     }
+}
+
+/// E-nodes and e-classes.
+fn size(imported: &Imported) -> (usize, usize) {
+    (
+        imported.classes.total_number_of_nodes(),
+        imported.classes.number_of_classes(),
+    )
+}
+
+/// Candidates, and classes in all layouts that make a difference.
+fn candidates(space: &Space) -> (usize, usize) {
+    let classes = 0..space.class_count();
+    let candidates = classes.clone().map(|class| space.candidates(class).len());
+    (candidates.sum(), classes.len())
 }
 
 /// The cheapest graph in an e-graph. Before any rule has run that is the given graph, laid out as well as it can be.
@@ -246,95 +310,4 @@ fn is_leaf(operator: &Operator) -> bool {
         operator,
         Operator::Input(_) | Operator::Parameter(_) | Operator::Constant(_)
     )
-}
-
-/// Finds out what changed and why.
-struct Changes<'a> {
-    graph: &'a Graph,
-    places: Places<'a>,
-    imported: &'a mut Imported,
-    space: &'a Space,
-    extraction: &'a Extraction,
-    rules: &'a [&'a Rule],
-}
-
-impl Changes<'_> {
-    fn all(&mut self, emitted: &Emitted, options: &Options) -> Vec<Change> {
-        let mut changes: Vec<(usize, Change)> = Vec::new();
-        let mut told: BTreeSet<usize> = BTreeSet::new();
-        for group in &emitted.groups {
-            let rules = explain::rules(self.imported, self.space, &self.extraction.choice, group);
-            told.extend(&group.given);
-            if !rules.is_empty() {
-                changes.push((group.given[0], self.replaced(group, &rules, options)));
-            }
-        }
-        for position in self.vanished(&told) {
-            let first = self.imported.classes[self.imported.ids[position]].data.origins[0];
-            let rules = explain::between(self.imported, self.imported.ids[position], self.imported.ids[first]);
-            let change = self.change(&[position], Vec::new(), &rules, options);
-            if !rules.is_empty() {
-                changes.push((position, change));
-            }
-        }
-        changes.sort_by_key(|(position, _)| *position);
-        changes.into_iter().map(|(_, change)| change).collect()
-    }
-
-    /// Given nodes of needed classes that no group stands for: they were found to change nothing.
-    fn vanished(&self, told: &BTreeSet<usize>) -> Vec<usize> {
-        let order = self
-            .space
-            .order(&self.extraction.choice)
-            .expect("an extraction is acyclic");
-        let origins = order
-            .iter()
-            .flat_map(|&class| &self.imported.classes[self.space.id(class)].data.origins);
-        let mut vanished: Vec<usize> = origins.copied().filter(|position| !told.contains(position)).collect();
-        vanished.sort_unstable();
-        vanished.dedup();
-        vanished
-    }
-
-    fn replaced(&self, group: &Group, rules: &[String], options: &Options) -> Change {
-        self.change(&group.given, group.new.clone(), rules, options)
-    }
-
-    fn change(&self, given: &[usize], new: Vec<usize>, rules: &[String], options: &Options) -> Change {
-        let nodes: Vec<NodeId> = given.iter().map(|&position| self.imported.order[position]).collect();
-        let operators = nodes.iter().map(|&id| &self.graph.node(id).operator);
-        // Found from the result downwards, run the other way round.
-        let run = computed(self.imported, self.space, &self.extraction.choice, &new)
-            .into_iter()
-            .rev();
-        let applied = rules
-            .iter()
-            .filter_map(|name| self.rules.iter().find(|rule| rule.name == name));
-        Change {
-            layers: nodes.iter().map(|&id| self.graph.node(id).name.clone()).collect(),
-            written: operators.map(|operator| operator.name().to_owned()).collect(),
-            run: run.map(|kind| kind.name().to_owned()).collect(),
-            rules: applied
-                .map(|rule| Applied {
-                    rule: rule.name.to_owned(),
-                    class: rule.class,
-                    doc: rule.doc.to_owned(),
-                })
-                .collect(),
-            before_picoseconds: total(nodes.iter().map(|&id| self.given_cost(id, options))),
-            after_picoseconds: total(
-                new.iter()
-                    .map(|&class| self.space.chosen(&self.extraction.choice, class).cost),
-            ),
-        }
-    }
-
-    fn given_cost(&self, id: NodeId, options: &Options) -> u64 {
-        self.places.cost(id, &options.machine)
-    }
-}
-
-/// A sum that does not overflow.
-fn total(costs: impl Iterator<Item = u64>) -> u64 {
-    costs.fold(0, u64::saturating_add)
 }

@@ -27,6 +27,8 @@ pub struct Report {
     pub rules: Vec<Firing>,
     /// How large the e-graph became and why it stopped.
     pub search: Search,
+    /// The phases that led there, in order.
+    pub phases: Vec<Phase>,
 }
 
 /// Sums over a graph, for one run.
@@ -47,6 +49,9 @@ pub struct Totals {
 /// A part of the graph that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
+    /// Which of [`crate::Optimized::pieces`] it is in.
+    #[serde(skip)]
+    pub piece: Option<usize>,
     /// Names of the nodes that were replaced.
     pub layers: Vec<String>,
     /// Operators that were written.
@@ -64,6 +69,9 @@ pub struct Change {
 /// A part of the network that could be computed in several ways.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {
+    /// Which of [`crate::Optimized::pieces`] it is in.
+    #[serde(skip)]
+    pub piece: Option<usize>,
     /// Names of the given nodes it stands for.
     pub layers: Vec<String>,
     /// The operators that are run.
@@ -77,6 +85,8 @@ pub struct Decision {
 pub struct Alternative {
     /// The operators that would be run for this part.
     pub run: Vec<String>,
+    /// Whether these are the ones that were written.
+    pub as_written: bool,
     /// Predicted picoseconds that the whole network would take more.
     pub more_picoseconds: u64,
 }
@@ -118,6 +128,37 @@ pub struct Search {
     pub proven: bool,
 }
 
+/// One phase of the search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Phase {
+    /// Its name: `import`, `saturate`, `extract`, `emit`.
+    pub name: &'static str,
+    /// Nodes that there are at its end: e-nodes, candidates of the extraction, nodes of the resulting graph.
+    pub nodes: usize,
+    /// Values that these compute: e-classes.
+    pub classes: usize,
+    /// Rounds of trying all rules, where rules are tried.
+    pub iterations: Option<usize>,
+    /// Why it stopped, where it could have gone on.
+    pub stop: Option<StopReason>,
+    /// Whether the result is proven to be the cheapest, where something is chosen.
+    pub proven: Option<bool>,
+}
+
+impl Phase {
+    /// A phase that leaves so many nodes and classes.
+    pub(crate) const fn new(name: &'static str, (nodes, classes): (usize, usize)) -> Self {
+        Self {
+            name,
+            nodes,
+            classes,
+            iterations: None,
+            stop: None,
+            proven: None,
+        }
+    }
+}
+
 impl Report {
     /// The report as text: totals, one paragraph for each change, and the size of the search.
     #[must_use]
@@ -153,7 +194,8 @@ impl Report {
             let layers = decision.layers.join(" + ");
             for lost in &decision.lost {
                 let (run, more) = (lost.run.join(", "), microseconds(lost.more_picoseconds));
-                writeln!(text, "  {layers}: {run} (+{more})")?;
+                let written = if lost.as_written { " as written" } else { "" };
+                writeln!(text, "  {layers}: {run}{written} (+{more})")?;
             }
         }
         let search = &self.search;

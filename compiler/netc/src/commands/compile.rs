@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use netc::stages::rewrite::{Phase, StopReason};
 use netc::{Compiled, LayerReport, Network, PhaseTimes, Report, Stage};
 use serde::Serialize;
 
@@ -76,7 +77,10 @@ impl Compile {
         let network = self.source.load()?;
         let options = self.machine.options(&self.processor, 1)?;
         if let Some(emit) = self.emit {
-            let text = network.emit(emit.stage(), &options)?;
+            let text = match emit {
+                Emit::Optimized => optimized(&network.compile(&options)?),
+                _ => network.emit(emit.stage(), &options)?,
+            };
             console::print(&text)?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -105,6 +109,41 @@ impl Emit {
             Self::Kernels => Stage::Kernels,
         }
     }
+}
+
+/// The optimized graph under what the rewriter did, phase by phase, and how long that took.
+fn optimized(compiled: &Compiled) -> String {
+    let stages = compiled.stages();
+    let report = &stages.rewrites;
+    let row = |(phase, ms): (&Phase, &f64)| {
+        let rounds = phase.iterations.map(|rounds| format!("{rounds} rounds"));
+        let stop = phase.stop.map(|stop| match stop {
+            StopReason::Saturated => "stops: nothing more to find".to_owned(),
+            StopReason::NodeLimit => "stops: limit on nodes".to_owned(),
+            StopReason::IterationLimit => "stops: limit on rounds".to_owned(),
+        });
+        let proven = phase.proven.map(|proven| {
+            let proof = if proven { "proven" } else { "not proven" };
+            format!("{proof} to be the cheapest")
+        });
+        let notes: Vec<String> = [rounds, stop, proven].into_iter().flatten().collect();
+        [
+            phase.name.to_owned(),
+            grouped(phase.nodes as u64),
+            grouped(phase.classes as u64),
+            format!("{ms:.2} ms"),
+            notes.join(", "),
+        ]
+    };
+    let header = ["phase", "nodes", "classes", "time", ""];
+    let rows = report.phases.iter().zip(&stages.rewrite_ms).map(row);
+    let table = console::table(header, [false, true, true, true, false], rows);
+    let machine = format!("machine {}, batch {}", report.machine, report.batch);
+    let comments: String = table.lines().map(|line| format!("//{line}\n")).collect();
+    format!(
+        "// rewritten for {machine}\n{comments}\n{}",
+        netc::stages::graph::to_text(&stages.optimized)
+    )
 }
 
 fn summary(network: &Network, compiled: &Compiled) -> Summary {

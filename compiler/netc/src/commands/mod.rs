@@ -5,6 +5,7 @@ mod calibrate;
 mod check;
 mod compile;
 mod eval;
+mod explain;
 mod fmt;
 mod run;
 mod samples;
@@ -41,7 +42,7 @@ enum Command {
     Eval(eval::Eval),
     Bench(bench::Bench),
     Calibrate(calibrate::Calibrate),
-    Explain(unavailable::Explain),
+    Explain(explain::Explain),
     Import(unavailable::Import),
     Export(unavailable::Export),
 }
@@ -65,7 +66,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Calibrate(command) => command.run(),
-        Command::Explain(_) => Err(unavailable::error("explain")),
+        Command::Explain(command) => command.run(),
         Command::Import(_) => Err(unavailable::error("import")),
         Command::Export(_) => Err(unavailable::error("export")),
     };
@@ -163,6 +164,11 @@ struct CostMachine {
 }
 
 impl CostMachine {
+    /// Whether it is the machine of the repository, which is no processor.
+    fn is_reference(&self) -> bool {
+        self.machine.as_deref() == Some("reference")
+    }
+
     /// The machine, for these instructions.
     fn machine(&self, cpu: Cpu) -> anyhow::Result<Machine> {
         Ok(match self.machine.as_deref() {

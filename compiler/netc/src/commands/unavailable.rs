@@ -4,15 +4,6 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-/// Not available in this version: which rewrites led from the written to the compiled network
-#[derive(Debug, Args)]
-#[command(after_help = "Example of what is available: netc compile models/lenet5.net --emit optimized")]
-pub(super) struct Explain {
-    /// Ignored
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    arguments: Vec<OsString>,
-}
-
 /// Not available in this version: a network from ONNX
 #[derive(Debug, Args)]
 #[command(

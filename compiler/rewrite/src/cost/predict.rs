@@ -88,6 +88,19 @@ impl<'g> Prediction<'g> {
         }
     }
 
+    /// Picoseconds of one node as the optimizer sees it, including the share of what is done when weights are bound. A
+    /// graph's total is the sum over its nodes.
+    #[must_use]
+    pub fn node_picoseconds(&self, id: NodeId) -> u64 {
+        self.places.cost(id, self.machine)
+    }
+
+    /// Whether a node is computed once, when weights are bound.
+    #[must_use]
+    pub fn is_bound(&self, id: NodeId) -> bool {
+        self.places.is_bound(id)
+    }
+
     /// Picoseconds of one run of these nodes as one step, named from its end; 0 if it is done when weights are bound.
     #[must_use]
     pub fn step_picoseconds(&self, nodes: &[NodeId]) -> u64 {

@@ -17,7 +17,7 @@ fn explained() -> Options {
 }
 
 /// A random network of a few layers.
-fn random_graph(seed: u64) -> Graph {
+pub(super) fn random_graph(seed: u64) -> Graph {
     let mut s = Sampler::new(seed);
     let size = s.between(3, 9);
     random_graph_of(s, size)

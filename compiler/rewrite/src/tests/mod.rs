@@ -4,4 +4,5 @@ mod extraction;
 mod graphs;
 mod networks;
 mod oracle;
+mod pieces;
 mod samples;
