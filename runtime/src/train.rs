@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::batches::{Batch, BatchMaker, EpochPlan};
-use crate::bind::ParameterSource;
+use crate::bind::{BindError, ParameterSource};
 use crate::checkpoint::{Checkpoint, Expected, Progress};
 use crate::data::Dataset;
 use crate::execute::{Options, OutputMut, Session};
@@ -103,6 +103,20 @@ impl Trainer {
                 &slot.shape,
             )))
         };
+        Self::from_parameters(programs, recipe, data, options, initial)
+    }
+
+    /// A run from given parameters: `initial` says for each where its first value is, the optimizer's state among them.
+    ///
+    /// Errors as [`Trainer::new`], and if a parameter does not fit.
+    pub fn from_parameters(
+        programs: Programs,
+        recipe: TrainRecipe,
+        data: &Halves,
+        options: Options,
+        initial: impl FnMut(&ParameterSlot) -> Result<ParameterSource, BindError>,
+    ) -> Result<Self, TrainError> {
+        let seed = recipe.seed;
         let session = Session::new(Arc::clone(&programs.training), options, initial)?;
         let evaluator = Evaluator::with_init(Arc::clone(&programs.evaluation), options, seed)?;
         Self::with_sessions(session, evaluator, recipe, data)

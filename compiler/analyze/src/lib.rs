@@ -3,8 +3,19 @@
 //! [`report`] reads a forward graph as `lower` makes it and gives one row for each layer, in the order in which values
 //! flow, and totals. It promises numbers that follow from shapes alone: no clock, no machine. It does not run anything,
 //! and it does not know how a network will be compiled.
+//!
+//! [`architecture`](fn@architecture) asks what other shapes would cost: stacks for wide convolutions, grey for colour,
+//! depth for width.
 
+pub mod architecture;
+pub mod color;
+pub mod depth;
+pub mod factorize;
 mod reach;
+pub mod stack;
+mod variant;
+pub mod view;
+pub mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +24,7 @@ use netc_graph::{Graph, NodeId, Operator};
 use netc_runtime::Shape;
 use serde::Serialize;
 
+pub use architecture::{Architecture, Figures, architecture};
 use reach::Reach;
 
 /// What a network makes, holds, costs and sees.

@@ -43,6 +43,20 @@ impl Reach {
         )
     }
 
+    /// The first input position that position 0 reads, for each axis; below 0 in padding.
+    pub(crate) fn first_positions(&self) -> Vec<f64> {
+        self.axes.iter().map(|axis| axis.start).collect()
+    }
+
+    /// Whether the whole input is seen, wherever its borders are.
+    pub(crate) fn covers_input(&self) -> bool {
+        !self.axes.is_empty()
+            && self
+                .axes
+                .iter()
+                .all(|axis| axis.end - axis.start + 1.0 >= axis.extent as f64)
+    }
+
     fn of_input(id: NodeId, shape: &Shape) -> Self {
         let spatial = shape.extents().get(1..).unwrap_or_default();
         let axis = |&extent: &usize| Axis {

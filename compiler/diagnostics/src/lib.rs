@@ -13,6 +13,7 @@
 //! | `E03xx` | `lower` and `graph`: shapes and dtypes |
 //! | `E04xx` | `lower`: recipes |
 //! | `E05xx` | files and `use` |
+//! | `E06xx` | `netc`: changes of a network's text |
 //!
 //! This crate does not know the language, reads no files, and prints nothing.
 

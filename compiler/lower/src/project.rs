@@ -211,6 +211,11 @@ impl Project {
         self.files.iter().map(|file| (file.id, &file.tree))
     }
 
+    /// Paths inside the project of all files, the root first.
+    pub fn files(&self) -> impl Iterator<Item = (&str, FileId)> {
+        self.files.iter().map(|file| (file.path.as_str(), file.id))
+    }
+
     /// A message if files use each other in a circle.
     fn cycle(&self) -> Option<Diagnostic> {
         let mut state = vec![Visit::New; self.files.len()];

@@ -24,6 +24,7 @@
 //! | run it | [`Compiled::with_weights`], [`Model::run`], [`Model::run_tensors`] |
 //! | train it | [`Network::train`], [`Training`] |
 //! | see what rewriting did to it, and why | [`Network::explain`], [`Explanation`] |
+//! | see what its shape costs, and what others would | [`Network::architecture`], [`Network::stack_3x3`] |
 //! | see every stage of a compilation as text | [`Network::emit`], [`Stage`] |
 //!
 //! Every mistake is an [`Error`], which renders as text with the source line it is about ([`Error::render`]).
@@ -36,12 +37,13 @@ mod model;
 mod network;
 mod options;
 pub mod pipeline;
+pub mod stacking;
 mod training;
 
 pub use error::Error;
 pub use explanation::{ExplainOptions, Explanation};
 pub use model::{Compiled, LayerCost, Model};
-pub use netc_analyze::{LayerReport, PortReport, Report};
+pub use netc_analyze::{Architecture, LayerReport, PortReport, Report};
 pub use netc_diagnostics::{Diagnostics, Sources, Style};
 pub use netc_rewrite::Class;
 pub use netc_runtime::data::{Dataset, Split};

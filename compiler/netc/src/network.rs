@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
+use netc_analyze::{Architecture, Figures};
 use netc_diagnostics::{Diagnostics, Sources, Style};
 use netc_graph::Graph;
-use netc_lower::{FolderLoader, LoadError, Loader, Lowered, MemoryLoader, Project, Request, Setting};
+use netc_lower::{FolderLoader, LayerInfo, LoadError, Loader, Lowered, MemoryLoader, Project, Request, Setting};
 use netc_runtime::recipe::{Loss, TrainRecipe};
+use netc_runtime::weights::Weights;
 
 use crate::error::Error;
 use crate::model::Compiled;
 use crate::options::Options;
 use crate::pipeline::{self, PhaseTimes, Purpose, Stage};
+use crate::stacking;
 
 /// What is asked of a file beside its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Network {
     sources: Sources,
     lowered: Lowered,
     times: PhaseTimes,
+    /// What was asked, so that a changed text can be read the same way.
+    options: LoadOptions,
 }
 
 impl Network {
@@ -95,7 +100,57 @@ impl Network {
             sources,
             lowered,
             times,
+            options: options.clone(),
         })
+    }
+
+    /// The same project with another text for its root file, read as this one was.
+    pub(crate) fn with_root(&self, text: &str) -> Result<Self, Error> {
+        let mut loader = MemoryLoader::new();
+        let mut root = "";
+        for (path, file) in self.project.files() {
+            if file == self.project.root() {
+                root = path;
+                loader = loader.with(path, text);
+            } else {
+                loader = loader.with(path, self.sources.text(file).unwrap_or_default());
+            }
+        }
+        Self::read(&loader, root, &self.options)
+    }
+
+    pub(crate) const fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Its layers, in the order of the text.
+    #[must_use]
+    pub fn layers(&self) -> &[LayerInfo] {
+        &self.lowered.layers
+    }
+
+    /// What its shape costs, and what other shapes would: times are predicted for the machine of `options`. With
+    /// `weights`, of the file `path`, also how well stacks of 3x3 can stand for its wide convolutions.
+    ///
+    /// # Errors
+    /// If a tensor of the network is missing or has another shape.
+    pub fn architecture(&self, weights: Option<(&Weights, &Path)>, options: &Options) -> Result<Architecture, Error> {
+        let tensors = weights
+            .map(|(weights, path)| stacking::tensors(self, weights, path))
+            .transpose()?;
+        let predict = |graph: &Graph| predicted_picoseconds(graph, options);
+        Ok(netc_analyze::architecture(
+            self.graph(),
+            tensors.as_ref(),
+            &options.cost.name,
+            &predict,
+        ))
+    }
+
+    /// What it holds and costs, with times predicted for the machine of `options`.
+    #[must_use]
+    pub fn figures(&self, options: &Options) -> Figures {
+        netc_analyze::architecture::figures(self.graph(), &|graph| predicted_picoseconds(graph, options))
     }
 
     /// The net's name.
@@ -227,6 +282,12 @@ impl Network {
             Stage::Kernels => netc_codegen::emit(&self.compile(options)?.stages().plan, &options.machine)?,
         })
     }
+}
+
+/// One sample, as it would be run: after rewriting.
+fn predicted_picoseconds(graph: &Graph, options: &Options) -> u64 {
+    let rewriting = pipeline::rewriting(&Purpose::Inference, options);
+    netc_rewrite::optimize(graph, &rewriting).report.after.picoseconds
 }
 
 fn request(options: &LoadOptions, sources: &mut Sources) -> Result<Request, Error> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use netc_runtime::bind::BindError;
 use netc_runtime::checkpoint::Checkpoint;
 use netc_runtime::data::{DataError, Dataset, Split};
+use netc_runtime::program::ParameterSlot;
 use netc_runtime::recipe::{DataSource, TrainRecipe};
 use netc_runtime::train::{EpochReport, Evaluation, Evaluator, Halves, Programs, StepReport, Trainer};
 use netc_runtime::weights::Weights;
@@ -54,6 +55,29 @@ impl Network {
         let programs = self.programs(&recipe, options)?;
         Ok(Training {
             trainer: Trainer::new(programs, recipe, halves, options.session())?,
+        })
+    }
+
+    /// Starts the run that the recipe describes from the weights of a file in place of random ones.
+    ///
+    /// # Errors
+    /// As [`Network::train`], and if the file cannot be read or holds the weights of another network.
+    pub fn train_from(&self, weights: &Path, halves: &Halves, options: &Options) -> Result<Training, Error> {
+        let recipe = self.expect_recipe()?.clone();
+        let training = self.compile_for(&Purpose::Training(Box::new(recipe.clone())), options)?;
+        let mut sources = training.sources(weights)?.into_iter();
+        let initial = |slot: &ParameterSlot| {
+            sources.next().ok_or_else(|| BindError::Missing {
+                name: slot.name.clone(),
+                shape: slot.shape.clone(),
+            })
+        };
+        let programs = Programs {
+            training: Arc::clone(training.program()),
+            evaluation: Arc::clone(self.compile_for(&Purpose::Evaluation(recipe.loss), options)?.program()),
+        };
+        Ok(Training {
+            trainer: Trainer::from_parameters(programs, recipe, halves, options.session(), initial)?,
         })
     }
 

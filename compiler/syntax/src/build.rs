@@ -45,8 +45,8 @@ pub(crate) fn unescape(quoted: &str) -> String {
     out
 }
 
-/// The opposite of [`unescape`]: quoted text that reads as `text`.
-pub(crate) fn escape(text: &str) -> String {
+/// A string of the language, in quotes, that reads as `text`.
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

@@ -44,5 +44,6 @@ mod slips;
 mod spans;
 mod token;
 
+pub use build::escape as quoted;
 pub use format::{format, print};
 pub use parse::{MOST_BYTES, parse};

@@ -36,6 +36,9 @@ pub(super) struct Train {
     /// Continue the run that wrote this checkpoint, bit by bit as if it had not been interrupted
     #[arg(long, value_name = "CKPT")]
     resume: Option<PathBuf>,
+    /// Start from these weights (safetensors) in place of random ones
+    #[arg(long, value_name = "W", conflicts_with = "resume")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
@@ -90,9 +93,10 @@ impl Train {
     fn start(&self, network: &Network) -> anyhow::Result<Training> {
         let halves = netc::load_halves(network, self.data.as_deref())?;
         let options = self.processor.options(self.threads.count())?;
-        Ok(match &self.resume {
-            Some(checkpoint) => network.resume(checkpoint, &halves, &options)?,
-            None => network.train_on(&halves, &options)?,
+        Ok(match (&self.resume, &self.from) {
+            (Some(checkpoint), _) => network.resume(checkpoint, &halves, &options)?,
+            (None, Some(weights)) => network.train_from(weights, &halves, &options)?,
+            (None, None) => network.train_on(&halves, &options)?,
         })
     }
 

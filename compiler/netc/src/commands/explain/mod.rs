@@ -13,13 +13,16 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use netc::{Class, ExplainOptions, Options, Purpose};
 
+use super::architecture::Architecture;
 use super::{CostMachine, CpuName, Processor, Source};
 use crate::console;
 
 /// Show what was written and what is run, side by side, with the reason for every change
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  netc explain models/alexnet.net\n  \
-    netc explain models/lenet5.net --machine reference --json\n  netc explain models/lenet5.net --train --strict")]
+    netc explain models/lenet5.net --machine reference --json\n  netc explain models/lenet5.net --train --strict\n  \
+    netc explain models/lenet5.net --architecture --weights lenet5.safetensors\n  \
+    netc explain models/lenet5.net --apply stack-3x3 -o stacked.net")]
 pub(super) struct Explain {
     #[command(flatten)]
     source: Source,
@@ -39,6 +42,8 @@ pub(super) struct Explain {
     /// Explain a training step of the recipe instead of a run
     #[arg(long)]
     train: bool,
+    #[command(flatten)]
+    architecture: Architecture,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
@@ -60,6 +65,9 @@ impl Explain {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let classes = self.classes()?;
         let network = self.source.load()?;
+        if self.architecture.is_asked() {
+            return self.architecture.run(&network, &self.options()?, self.json);
+        }
         let purpose = if self.train {
             Purpose::Training(Box::new(network.expect_recipe()?.clone()))
         } else {
