@@ -342,3 +342,29 @@ fn random_networks_use_every_layer() {
         assert!(all.contains(word), "no network has `{word}`");
     }
 }
+
+#[test]
+#[ignore = "hunt"]
+fn hunt() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut worst = 0.0_f64;
+    for case in 0..20000 {
+        let (text, network) = self::network().new_tree(&mut runner).unwrap().current();
+        let start = std::time::Instant::now();
+        let (send, receive) = std::sync::mpsc::channel();
+        let graph = network.graph().clone();
+        std::thread::spawn(move || {
+            let _ = send.send(netc::stages::rewrite::optimize(&graph, &Default::default()).report.search);
+        });
+        let Ok(search) = receive.recv_timeout(std::time::Duration::from_secs(10)) else {
+            println!("HANG case {case}\n{text}");
+            std::process::exit(3);
+        };
+        let t = start.elapsed().as_secs_f64();
+        if t > worst {
+            worst = t;
+            println!("case {case}: {t:.3}s {search:?}\n{text}");
+        }
+    }
+}

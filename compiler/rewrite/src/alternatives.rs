@@ -1,18 +1,24 @@
-//! What was possible and not taken: for every part of the network the other ways to compute it, and what they would
-//! have cost.
+//! What was possible and not taken: for every part of the network the other ways to compute it, and what the cheapest
+//! network that does so would have cost.
+//!
+//! Each way is priced by extracting once more with no other way to compute that value, so that the rest of the network
+//! adapts to it: another layout here may be worth another one there.
 
 use std::collections::BTreeSet;
 
-use netc_graph::Graph;
+use netc_graph::{Graph, Operator};
 
 use crate::convert::Imported;
-use crate::emit::{Group, computed, reach};
-use crate::extract::{Choice, Space};
+use crate::cost::by_columns;
+use crate::emit::{Group, reach};
+use crate::extract::{Choice, Space, extract};
 use crate::pieces::{Piece, is_operator};
 use crate::report::{Alternative, Decision};
 
 /// Alternatives reported for one part; the cheapest first. More than there are algorithms for a convolution.
 const SHOWN: usize = 12;
+/// Classes beyond which nothing is tried out: every way is an extraction of its own.
+const CLASS_LIMIT: usize = 1000;
 
 /// Finds what else was possible.
 pub(crate) struct Alternatives<'a> {
@@ -24,26 +30,22 @@ pub(crate) struct Alternatives<'a> {
 }
 
 impl Alternatives<'_> {
-    /// Every part of the network that could have been computed otherwise, in its order.
-    pub(crate) fn all(&self, groups: &[Group]) -> Vec<Decision> {
-        let order = self.space.order(self.choice).expect("an extraction is acyclic");
-        let taken = Taken {
-            cost: self.space.total(self.choice).expect("an extraction is acyclic"),
-            classes: order.into_iter().collect(),
-        };
+    /// Every part of the network that could have been computed otherwise, in its order; `None` if the network is too
+    /// large to try.
+    pub(crate) fn all(&self, groups: &[Group]) -> Option<Vec<Decision>> {
+        if self.space.class_count() > CLASS_LIMIT {
+            return None;
+        }
         let mut groups: Vec<&Group> = groups.iter().collect();
         groups.sort_by_key(|group| group.given[0]);
-        groups
-            .into_iter()
-            .filter_map(|group| self.decision(group, &taken))
-            .collect()
+        let mut told = BTreeSet::new();
+        groups.retain(|group| told.insert(self.space.id(group.class)));
+        Some(groups.into_iter().filter_map(|group| self.decision(group)).collect())
     }
 
-    fn decision(&self, group: &Group, taken: &Taken) -> Option<Decision> {
-        let (mut new, _) = reach(self.imported, self.space, self.choice, group.class);
-        new.reverse();
-        let run = self.names(self.choice, &new);
-        let lost = self.lost(group, taken, &run);
+    fn decision(&self, group: &Group) -> Option<Decision> {
+        let run = self.steps(self.choice, group.class);
+        let lost = self.lost(group, &run);
         if lost.is_empty() || run.is_empty() {
             return None;
         }
@@ -53,73 +55,101 @@ impl Alternatives<'_> {
         Some(Decision {
             piece: self.pieces.iter().position(|piece| piece.written.contains(first)),
             layers: nodes.iter().map(|&id| self.graph.node(id).name.clone()).collect(),
-            run,
+            run: texts(&run),
             lost,
         })
     }
 
-    /// The other candidates of a group's class, each with everything else as it was chosen.
-    fn lost(&self, group: &Group, taken: &Taken, run: &[String]) -> Vec<Alternative> {
-        let (class, written) = (group.class, self.written(group));
+    /// The other ways to compute the value of a group, in whatever layout.
+    fn lost(&self, group: &Group, run: &[Step]) -> Vec<Alternative> {
+        let taken = self.space.total(self.choice).expect("an extraction is acyclic");
+        let written = self.written(group);
+        let is_written = |steps: &[Step]| steps.iter().map(|step| step.operator).eq(written.iter().copied());
         let mut lost: Vec<Alternative> = Vec::new();
-        let mut other = self.choice.clone();
-        for (way, candidate) in self.space.candidates(class).iter().enumerate() {
-            // A copy of the value in another layout needs the value.
-            if candidate.node().is_none() {
-                continue;
-            }
-            other[class] = way;
-            let Some(order) = self.space.order(&other) else {
-                continue;
-            };
-            let cost = order.iter().map(|&each| self.space.chosen(&other, each).cost);
-            let cost = cost.fold(0, u64::saturating_add);
-            // What the rest of the network computes anyway is there for every way.
-            let more: Vec<usize> = order
-                .into_iter()
-                .filter(|each| *each == class || !taken.classes.contains(each))
-                .filter(|&each| self.space.computed(&other, each) == each)
-                .collect();
-            let instead = self.names(&other, &more);
-            if way != self.choice[class] && !instead.is_empty() && instead != run {
-                lost.push(Alternative {
-                    as_written: instead == written,
-                    run: instead,
-                    more_picoseconds: cost.saturating_sub(taken.cost),
-                });
+        for class in self.space.numbers(self.space.id(group.class)) {
+            for (way, candidate) in self.space.candidates(class).iter().enumerate() {
+                // A copy of the value in another layout needs the value.
+                if candidate.node().is_none() || (class == group.class && way == self.choice[class]) {
+                    continue;
+                }
+                let Some((steps, cost)) = self.forced(class, way) else {
+                    continue;
+                };
+                if !steps.is_empty() && texts(&steps) != texts(run) {
+                    lost.push(Alternative {
+                        as_written: is_written(&steps) && !is_written(run),
+                        run: texts(&steps),
+                        more_picoseconds: cost.saturating_sub(taken),
+                    });
+                }
             }
         }
         lost.sort_by(|a, b| (a.more_picoseconds, &a.run).cmp(&(b.more_picoseconds, &b.run)));
-        lost.dedup_by(|later, earlier| later.run == earlier.run);
+        let mut told = BTreeSet::new();
+        lost.retain(|alternative| told.insert(alternative.run.clone()));
         lost.truncate(SHOWN);
         lost
     }
 
+    /// The cheapest network that makes a class in one way: the steps of that way, and the cost of the whole. `None` if no
+    /// network needs the class made so.
+    fn forced(&self, class: usize, way: usize) -> Option<(Vec<Step>, u64)> {
+        let space = self.space.with_only(class, way);
+        let choice = extract(&space, self.choice).choice;
+        let used = space.order(&choice)?.contains(&class) && choice[class] == way;
+        used.then(|| (self.steps(&choice, class), self.space.total(&choice).unwrap_or(u64::MAX)))
+    }
+
+    /// What runs to make a class from what other parts make, in the order in which it runs.
+    fn steps(&self, choice: &Choice, class: usize) -> Vec<Step> {
+        let (mut new, _) = reach(self.imported, self.space, choice, class);
+        new.reverse();
+        let classes = &self.imported.classes;
+        let runs = |class: &usize| !classes[self.space.id(*class)].data.bound;
+        let step = |class: usize| {
+            let candidate = self.space.chosen(choice, class);
+            let node = candidate.node().expect("only computed classes are reached");
+            let operator = &classes.analysis.table.get(node.operator).operator;
+            let layout = |class: usize| self.space.key(class).1;
+            let lanes = match operator {
+                Operator::Conv(rule) => {
+                    let extents = classes[self.space.id(class)].data.ty.shape.extents();
+                    let columns = by_columns(&rule.window, extents, layout(candidate.operands[0]), layout(class));
+                    Some(if columns { "by columns" } else { "by channels" })
+                }
+                _ => None,
+            };
+            let is_leaf = matches!(operator, Operator::Input(_) | Operator::Constant(_));
+            (!is_leaf).then(|| Step {
+                operator: operator.name(),
+                lanes,
+            })
+        };
+        new.into_iter().filter(runs).filter_map(step).collect()
+    }
+
     /// Operators that were written and run for every sample.
-    fn written(&self, group: &Group) -> Vec<String> {
+    fn written(&self, group: &Group) -> Vec<&'static str> {
         let runs = |position: &&usize| {
             let facts = &self.imported.classes[self.imported.ids[**position]].data;
             !facts.bound && is_operator(self.graph, self.imported.order[**position])
         };
-        let name = |&position: &usize| {
-            self.graph
-                .node(self.imported.order[position])
-                .operator
-                .name()
-                .to_owned()
-        };
+        let name = |&position: &usize| self.graph.node(self.imported.order[position]).operator.name();
         group.given.iter().filter(runs).map(name).collect()
-    }
-
-    /// Names of the operators among classes that run with the network.
-    fn names(&self, choice: &Choice, classes: &[usize]) -> Vec<String> {
-        let operators = computed(self.imported, self.space, choice, classes);
-        operators.into_iter().map(|kind| kind.name().to_owned()).collect()
     }
 }
 
-/// What the extraction needs and costs.
-struct Taken {
-    cost: u64,
-    classes: BTreeSet<usize>,
+/// Something that runs.
+struct Step {
+    operator: &'static str,
+    /// What shares a vector, where there is a choice.
+    lanes: Option<&'static str>,
+}
+
+fn texts(steps: &[Step]) -> Vec<String> {
+    let text = |step: &Step| match step.lanes {
+        Some(lanes) => format!("{} {lanes}", step.operator),
+        None => step.operator.to_owned(),
+    };
+    steps.iter().map(text).collect()
 }

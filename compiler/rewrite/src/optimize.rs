@@ -184,7 +184,7 @@ pub fn optimize_observed(graph: &Graph, options: &Options, observe: &mut dyn FnM
         choice: &extraction.choice,
         pieces: &pieces,
     };
-    report.decisions = report.changes.is_some().then(|| alternatives.all(&emitted.groups));
+    report.decisions = report.changes.is_some().then(|| alternatives.all(&emitted.groups)).flatten();
     Optimized {
         graph: emitted.graph,
         report,

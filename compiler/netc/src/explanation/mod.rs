@@ -134,6 +134,8 @@ pub struct Run {
     pub shape: String,
     /// How its result lies in memory, where that was chosen: `channels_first` or `channels_last`.
     pub layout: Option<&'static str>,
+    /// What shares a vector in a convolution: `channels` or `columns`.
+    pub lanes: Option<&'static str>,
     /// Whether it is done once, when weights are bound.
     pub at_binding: bool,
     /// Operators with the same number are computed by one kernel.

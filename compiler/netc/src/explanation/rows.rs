@@ -193,6 +193,11 @@ impl Builder<'_> {
             attributes: attributes(&node.operator),
             shape: node.ty.shape.to_string(),
             layout: node.layout.map(netc_graph::Layout::name),
+            lanes: match node.operator {
+                Operator::Conv(_) if self.after.by_columns(id) => Some("columns"),
+                Operator::Conv(_) => Some("channels"),
+                _ => None,
+            },
             at_binding: self.after.is_bound(id),
             kernel: self.kernels.get(&id).copied().unwrap_or(self.kernels.len()),
             picoseconds: self.after.node_picoseconds(id),

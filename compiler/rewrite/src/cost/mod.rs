@@ -20,6 +20,7 @@ use netc_graph::{Layout, Operator, Type};
 
 pub use machine::{Cache, Constants, Machine, MachineError};
 pub(crate) use predict::Places;
+pub(crate) use product::by_columns;
 pub use predict::Prediction;
 use table::{Work, work};
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use netc_graph::{Graph, Layout, NodeId, Operator, Type};
 
+use super::product::by_columns;
 use super::table::{Work, work};
 use super::{Machine, Place, ends_step};
 
@@ -99,6 +100,18 @@ impl<'g> Prediction<'g> {
     #[must_use]
     pub fn is_bound(&self, id: NodeId) -> bool {
         self.places.is_bound(id)
+    }
+
+    /// Whether a node is a convolution whose vectors hold neighbors along a row, not neighboring channels.
+    #[must_use]
+    pub fn by_columns(&self, id: NodeId) -> bool {
+        let graph = self.places.graph;
+        let place = self.places.of(id);
+        let node = graph.node(id);
+        match &node.operator {
+            Operator::Conv(rule) => by_columns(&rule.window, node.ty.shape.extents(), place.source, place.layout),
+            _ => false,
+        }
     }
 
     /// Picoseconds of one run of these nodes as one step, named from its end; 0 if it is done when weights are bound.

@@ -44,7 +44,8 @@ pub(super) fn convolution(site: &Site<'_>) -> f64 {
     let weights = extents(site.inputs[1].shape.extents());
     let channels = weights[0] / rule.groups as f64;
     // The same sums either way; what differs is which of them share a vector.
-    let (width, columns) = if by_columns(site, &rule.window) {
+    let (source, layout) = (site.place.source, site.place.layout);
+    let (width, columns) = if by_columns(&rule.window, site.output.shape.extents(), source, layout) {
         (columns, channels)
     } else {
         (channels, columns)
@@ -61,10 +62,9 @@ pub(super) fn convolution(site: &Site<'_>) -> f64 {
 }
 
 /// Whether the planner lets vectors run over the columns of a row: where both sides lie channels first.
-fn by_columns(site: &Site<'_>, window: &Window) -> bool {
+pub(crate) fn by_columns(window: &Window, result: &[usize], source: Layout, layout: Layout) -> bool {
     let first = Layout::ChannelsFirst;
-    let columns = site.output.shape.extents().last().copied();
-    (site.place.source, site.place.layout) == (first, first) && fits_columns(window) && columns > Some(1)
+    (source, layout) == (first, first) && fits_columns(window) && result.last() > Some(&1)
 }
 
 /// `dx` of a convolution: a convolution of `dy`. With a stride, one for each remainder of rows and columns.

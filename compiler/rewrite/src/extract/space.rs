@@ -137,6 +137,21 @@ impl Space {
         }
     }
 
+    /// The same space with one way to compute the value of a class, whatever its layout: all others cost more than any
+    /// network.
+    pub(crate) fn with_only(&self, class: usize, way: usize) -> Self {
+        const PROHIBITIVE: u64 = u64::MAX / 1024;
+        let mut space = self.clone();
+        for other in self.numbers(self.ids[class]) {
+            for (number, candidate) in space.candidates[other].iter_mut().enumerate() {
+                if candidate.node().is_some() && (other, number) != (class, way) {
+                    candidate.cost = PROHIBITIVE;
+                }
+            }
+        }
+        space
+    }
+
     /// A space of bare costs, for tests of extraction alone.
     #[cfg(test)]
     pub(crate) fn of_costs(roots: Vec<usize>, classes: Vec<Vec<(u64, Vec<usize>)>>) -> Self {

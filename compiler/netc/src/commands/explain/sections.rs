@@ -264,6 +264,9 @@ fn operator(run: &Run) -> String {
             _ => {}
         }
     }
+    if run.lanes == Some("columns") {
+        text += &format!(" by{TIED}columns");
+    }
     if run.operator == "reshape" && run.picoseconds <= 1 {
         text += " (no work)";
     }
