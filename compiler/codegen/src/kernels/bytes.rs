@@ -262,3 +262,131 @@ fn walk(
         walk(b, inner, sizes, &places, (Int::Constant(0), Int::from(range)), body);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use netc_schedule::{Axes, BufferId, Kernel};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{Order, any_order, compile, element, machines};
+
+    /// Rows and columns around every view that no kernel may touch.
+    const HALO: usize = 1;
+    const BATCH: usize = 3;
+
+    fn view(buffer: u32, dtype: DType, (channel, row, column): (usize, usize, usize), order: Order) -> View {
+        let (height, width) = (row + 2 * HALO, column + 2 * HALO);
+        let strides = match order {
+            Order::ChannelsFirst => Axes {
+                channel: height * width,
+                row: width,
+                column: 1,
+            },
+            Order::ChannelsLast => Axes {
+                channel: 1,
+                row: width * channel,
+                column: channel,
+            },
+        };
+        View {
+            buffer: BufferId(buffer),
+            dtype,
+            offset: HALO * (strides.row + strides.column),
+            extents: Axes { channel, row, column },
+            strides,
+            sample_stride: channel * height * width,
+        }
+    }
+
+    /// Bytes that differ from their neighbors, as many as the buffer of a view has.
+    fn memory(view: &View) -> Vec<u8> {
+        let count = BATCH * view.sample_stride * view.dtype.size_bytes();
+        (0..count).map(|index| (index * 37 + index / 7 * 11) as u8).collect()
+    }
+
+    /// What a step leaves in its write's buffer on each machine, its tasks done one by one from the last; every byte
+    /// outside the view must survive.
+    fn run(step: &Step) -> Vec<Vec<u8>> {
+        let machine = |machine| {
+            let compiled = compile(step, &machine);
+            let views = views(step);
+            let mut memories: Vec<Vec<u8>> = views.iter().map(|view| memory(view)).collect();
+            let arguments: Vec<*mut u8> = memories
+                .iter_mut()
+                .zip(&views)
+                .map(|(memory, view)| memory[view.offset * view.dtype.size_bytes()..].as_mut_ptr())
+                .collect();
+            for task in (0..compiled.tasks.count(BATCH as u64)).rev() {
+                // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say.
+                unsafe { (compiled.function)(arguments.as_ptr(), BATCH as u64, task, task + 1) };
+            }
+            memories.pop().expect("the write")
+        };
+        machines().into_iter().map(machine).collect()
+    }
+
+    /// Compares with a reference that gives each byte of the write from `(n, c, h, w)`.
+    fn check(kernel: Kernel, x: &View, y: &View, reference: impl Fn(usize, usize, usize, usize) -> u8) {
+        let step = Step {
+            name: "test".to_owned(),
+            kernel,
+            reads: vec![x.clone()],
+            write: y.clone(),
+            macs: 0,
+        };
+        let mut expected = memory(y);
+        for n in 0..BATCH {
+            for c in 0..y.extents.channel {
+                for h in 0..y.extents.row {
+                    for w in 0..y.extents.column {
+                        expected[element(y, n, c, h as isize, w as isize)] = reference(n, c, h, w);
+                    }
+                }
+            }
+        }
+        for found in run(&step) {
+            assert_eq!(found, expected, "{step:#?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn copies_move_only_what_the_view_sees(
+            extents in (1usize..9, 1usize..5, 1usize..6),
+            orders in (any_order(), any_order()),
+        ) {
+            let (x, y) = (view(0, DType::U8, extents, orders.0), view(1, DType::U8, extents, orders.1));
+            let from = memory(&x);
+            check(Kernel::Copy, &x, &y, |n, c, h, w| from[element(&x, n, c, h as isize, w as isize)]);
+        }
+
+        #[test]
+        fn maxima_are_of_bytes_inside_the_view(
+            (channels, rows, columns) in (1usize..5, 3usize..7, 3usize..7),
+            (kernel, stride, pad) in ([1usize..4, 1usize..4], [1usize..3, 1usize..3], [0usize..2, 0usize..2]),
+            orders in (any_order(), any_order()),
+            signed in any::<bool>(),
+        ) {
+            let pad = [pad[0].min(kernel[0] - 1), pad[1].min(kernel[1] - 1)];
+            let window = PoolWindow { kernel, stride, dilation: [1, 1], pad_before: pad, pad_after: pad };
+            let out = |extent: usize, axis: usize| (extent + 2 * pad[axis] - kernel[axis]) / stride[axis] + 1;
+            let dtype = if signed { DType::I8 } else { DType::U8 };
+            let x = view(0, dtype, (channels, rows, columns), orders.0);
+            let y = view(1, dtype, (channels, out(rows, 0), out(columns, 1)), orders.1);
+            let from = memory(&x);
+            let kernel_of = Kernel::Pool(netc_schedule::kernel::PoolKind::Maximum, window);
+            check(kernel_of, &x, &y, |n, c, h, w| {
+                let taps = (0..kernel[0]).flat_map(|i| (0..kernel[1]).map(move |j| (i, j)));
+                let inside = taps.filter_map(|(i, j)| {
+                    let (i, j) = ((h * stride[0] + i).checked_sub(pad[0])?, (w * stride[1] + j).checked_sub(pad[1])?);
+                    (i < rows && j < columns).then(|| from[element(&x, n, c, i as isize, j as isize)])
+                });
+                let key = |byte: &u8| if signed { i32::from(byte.cast_signed()) } else { i32::from(*byte) };
+                inside.max_by_key(key).expect("padding is narrower than the window")
+            });
+        }
+    }
+}
