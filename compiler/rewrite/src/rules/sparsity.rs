@@ -6,7 +6,9 @@
 
 use netc_graph::operators::leaky_relu::LeakyRelu;
 use netc_graph::operators::spread_sum::SpreadSum;
+use netc_graph::operators::tanh::Tanh;
 
+use super::is_unpadded;
 use super::prelude::*;
 use super::weights::{bias_of, is_storable, operands, spread};
 use crate::matching::{Left, Matcher};
@@ -179,6 +181,86 @@ fn dead_channels() -> Vec<Rule> {
                 s.conv(y, 3, window, 1)
             },
         ),
+        Rule::new::<Conv>(
+            "conv-of-constant-channels",
+            RealExact,
+            "A channel whose weights are all zero is its bias everywhere: what reads it adds a number to each of its own outputs, which joins their bias. Without groups, and without padding, whose zeros would be read as well.",
+            |m, conv| {
+                if conv.rule.groups != 1 || !is_unpadded(&conv.rule.window) {
+                    return;
+                }
+                for behind in behind(m, conv.inputs[0], DISTANCE) {
+                    let Some(parts) = constant_channels(m, &behind) else {
+                        continue;
+                    };
+                    let shape = m.shape(conv.inputs[1]);
+                    let weight = read_inputs(conv.inputs[1].into(), shape, &parts.kept);
+                    let seen = read_inputs(conv.inputs[1].into(), shape, &parts.constant);
+                    let image = Shape::new([&[count(&parts.constant)], &shape.extents()[2..]].concat());
+                    let once = Conv {
+                        window: Window::new(conv.rule.window.kernel.clone()),
+                        groups: 1,
+                    };
+                    let bias = bias_of(conv.inputs).map(Term::from);
+                    let bias = term_of(once, operands(spread(parts.value, &image), seen, bias));
+                    let bias = term(
+                        Reshape {
+                            shape: [shape[0]].into(),
+                        },
+                        [bias],
+                    );
+                    let right = operands(behind.without(m, &parts.kept), weight, Some(bias));
+                    m.found(conv.left().with(0, behind.left), term_of(conv.rule.clone(), right));
+                }
+            },
+            |s| {
+                let x = s.input([2, 6, 5]);
+                let window = s.pointwise_window(x);
+                let first = half_dead(s, [&[4, 2], window.kernel.as_slice()].concat());
+                let bias = s.vector(4);
+                let bias = if s.coin() {
+                    bias
+                } else {
+                    s.known([4], |_, random| random)
+                };
+                let mut y = s.node(Conv { window, groups: 1 }, &[x, first, bias]);
+                if s.coin() {
+                    y = s.node(LeakyRelu { slope: 0.5 }, &[y]);
+                }
+                if s.coin() {
+                    let window = s.spatial_window(y);
+                    y = s.node(MaxPool { window }, &[y]);
+                }
+                let spatial = s.spatial_of(y);
+                let window = s.unpadded_window(&spatial);
+                s.conv(y, 3, window, 1)
+            },
+        ),
+        Rule::new::<Dense>(
+            "dense-of-constant-outputs",
+            RealExact,
+            "The same of dense layers: an output whose weights are all zero is its bias, and what it adds to the next layer joins that one's.",
+            |m, dense| {
+                for behind in behind(m, dense.inputs[0], DISTANCE) {
+                    let Some(parts) = constant_channels(m, &behind) else {
+                        continue;
+                    };
+                    let weight = pick(dense.inputs[1].into(), 1, &parts.kept);
+                    let seen = pick(dense.inputs[1].into(), 1, &parts.constant);
+                    let bias = bias_of(dense.inputs).map(Term::from);
+                    let bias = term_of(Dense {}, operands(parts.value, seen, bias));
+                    let right = operands(behind.without(m, &parts.kept), weight, Some(bias));
+                    m.found(dense.left().with(0, behind.left), term_of(Dense {}, right));
+                }
+            },
+            |s| {
+                let x = s.input([5]);
+                let inputs = [x, half_dead(s, vec![4, 5]), s.vector(4)];
+                let y = s.node(Dense {}, &inputs);
+                let y = s.node(Tanh {}, &[y]);
+                s.dense(y, 3)
+            },
+        ),
         Rule::new::<Dense>(
             "dense-of-dead-outputs",
             RealExact,
@@ -295,6 +377,55 @@ impl Behind {
     }
 }
 
+/// Outputs of a layer that are the same for every input, and the others.
+struct Parts {
+    kept: Vec<(usize, usize)>,
+    constant: Vec<(usize, usize)>,
+    /// What is read of each constant output, a vector.
+    value: Term,
+}
+
+/// Splits a layer's outputs by whether their weights are zero; nothing if all are alike, or if what is between does not
+/// make one number of one number.
+fn constant_channels(m: &Matcher<'_>, behind: &Behind) -> Option<Parts> {
+    let bias = bias_of(&behind.inputs).filter(|&bias| m.facts(bias).bound)?;
+    let weights = m.facts(behind.inputs[1]).outputs.as_deref()?;
+    let (kept, constant) = (
+        runs(weights, |weights| *weights != (0.0, 0.0)),
+        runs(weights, |weights| *weights == (0.0, 0.0)),
+    );
+    if kept.is_empty() || constant.is_empty() {
+        return None;
+    }
+    let mut value = pick(bias.into(), 0, &constant);
+    for operator in behind.between.iter().rev() {
+        match operator {
+            // The largest and the mean of equal numbers is that number, if no zeros are counted.
+            Operator::MaxPool(_) | Operator::Dropout(_) => {}
+            Operator::AveragePool(pool) if is_unpadded(&pool.window) || !pool.count_padding => {}
+            Operator::AveragePool(_) => return None,
+            pointwise => value = term_of(pointwise.clone(), [value]),
+        }
+    }
+    Some(Parts { kept, constant, value })
+}
+
+/// The runs of neighbors that pass.
+fn runs<T>(items: &[T], passes: impl Fn(&T) -> bool) -> Vec<(usize, usize)> {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for index in (0..items.len()).filter(|&index| passes(&items[index])) {
+        match runs.last_mut() {
+            Some((_, end)) if *end == index => *end += 1,
+            _ => runs.push((index, index + 1)),
+        }
+    }
+    runs
+}
+
+fn count(runs: &[(usize, usize)]) -> usize {
+    runs.iter().map(|(start, end)| end - start).sum()
+}
+
 /// The runs of outputs that are not known to be zero; nothing if all of them are, or none is.
 fn kept(m: &Matcher<'_>, behind: &Behind) -> Option<Vec<(usize, usize)>> {
     let rectified = behind
@@ -314,15 +445,9 @@ fn kept(m: &Matcher<'_>, behind: &Behind) -> Option<Vec<(usize, usize)>> {
         };
         weights[output] == (0.0, 0.0) && silent
     };
-    let mut runs: Vec<(usize, usize)> = Vec::new();
-    for output in (0..weights.len()).filter(|&output| !dead(output)) {
-        match runs.last_mut() {
-            Some((_, end)) if *end == output => *end += 1,
-            _ => runs.push((output, output + 1)),
-        }
-    }
-    let count: usize = runs.iter().map(|(start, end)| end - start).sum();
-    (0 < count && count < weights.len()).then_some(runs)
+    let alive: Vec<bool> = (0..weights.len()).map(|output| !dead(output)).collect();
+    let kept = runs(&alive, |alive| *alive);
+    (0 < count(&kept) && count(&kept) < weights.len()).then_some(kept)
 }
 
 /// These ranges of one axis.
@@ -346,8 +471,7 @@ fn rows(weight: Term, shape: &Shape, ranges: &[(usize, usize)]) -> Term {
         },
         [weight],
     );
-    let count = ranges.iter().map(|(start, end)| end - start).sum();
-    let shape = Shape::new([&[count], &shape.extents()[1..]].concat());
+    let shape = Shape::new([&[count(ranges)], &shape.extents()[1..]].concat());
     term(Reshape { shape }, [pick(matrix, 0, ranges)])
 }
 
@@ -356,7 +480,6 @@ fn read_inputs(weight: Term, shape: &Shape, ranges: &[(usize, usize)]) -> Term {
     let taps: usize = shape.extents()[2..].iter().product();
     let image = [shape[0], shape[1], taps];
     let seen = term(Reshape { shape: image.into() }, [weight]);
-    let count = ranges.iter().map(|(start, end)| end - start).sum();
-    let shape = Shape::new([&[shape[0], count], &shape.extents()[2..]].concat());
+    let shape = Shape::new([&[shape[0], count(ranges)], &shape.extents()[2..]].concat());
     term(Reshape { shape }, [pick(seen, 1, ranges)])
 }
