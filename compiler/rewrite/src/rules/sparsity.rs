@@ -4,6 +4,8 @@
 //! pruning. A product with zero is zero only if the other factor is finite, which every rule here presumes; and a sum of
 //! nothing but -0 may change its sign. So none is bit-exact.
 
+use std::collections::BTreeSet;
+
 use netc_graph::operators::leaky_relu::LeakyRelu;
 use netc_graph::operators::spread_sum::SpreadSum;
 use netc_graph::operators::tanh::Tanh;
@@ -156,7 +158,7 @@ fn dead_channels() -> Vec<Rule> {
                 if conv.rule.groups != 1 {
                     return;
                 }
-                for behind in behind(m, conv.inputs[0], DISTANCE) {
+                for behind in layers_behind(m, conv.inputs[0]) {
                     let Some(kept) = kept(m, &behind) else { continue };
                     let weight = read_inputs(conv.inputs[1].into(), m.shape(conv.inputs[1]), &kept);
                     let bias = bias_of(conv.inputs).map(Term::from);
@@ -189,7 +191,7 @@ fn dead_channels() -> Vec<Rule> {
                 if conv.rule.groups != 1 || !is_unpadded(&conv.rule.window) {
                     return;
                 }
-                for behind in behind(m, conv.inputs[0], DISTANCE) {
+                for behind in layers_behind(m, conv.inputs[0]) {
                     let Some(parts) = constant_channels(m, &behind) else {
                         continue;
                     };
@@ -241,7 +243,7 @@ fn dead_channels() -> Vec<Rule> {
             RealExact,
             "The same of dense layers: an output whose weights are all zero is its bias, and what it adds to the next layer joins that one's.",
             |m, dense| {
-                for behind in behind(m, dense.inputs[0], DISTANCE) {
+                for behind in layers_behind(m, dense.inputs[0]) {
                     let Some(parts) = constant_channels(m, &behind) else {
                         continue;
                     };
@@ -266,7 +268,7 @@ fn dead_channels() -> Vec<Rule> {
             RealExact,
             "The same of dense layers: outputs that are zero for every input are neither computed nor read.",
             |m, dense| {
-                for behind in behind(m, dense.inputs[0], DISTANCE) {
+                for behind in layers_behind(m, dense.inputs[0]) {
                     let Some(kept) = kept(m, &behind) else { continue };
                     let weight = pick(dense.inputs[1].into(), 1, &kept);
                     let bias = bias_of(dense.inputs).map(Term::from);
@@ -320,8 +322,17 @@ struct Behind {
     inputs: Vec<egg::Id>,
 }
 
-/// The layers that make a class, through at most so many operators.
-fn behind(m: &Matcher<'_>, class: egg::Id, distance: usize) -> Vec<Behind> {
+/// The layers with known weights that make a class, through a few operators.
+fn layers_behind(m: &Matcher<'_>, class: egg::Id) -> Vec<Behind> {
+    behind(m, class, DISTANCE, &mut BTreeSet::new())
+}
+
+/// As [`layers_behind`], through at most so many operators. Each class is looked at once, by whichever way comes to it
+/// first: rules that move operators about leave many ways from one class to another, and some from a class to itself.
+fn behind(m: &Matcher<'_>, class: egg::Id, distance: usize, seen: &mut BTreeSet<egg::Id>) -> Vec<Behind> {
+    if !seen.insert(class) {
+        return Vec::new();
+    }
     let is_layer = |operator: &Operator| match operator {
         Operator::Conv(rule) => rule.groups == 1,
         Operator::Dense(_) => true,
@@ -329,6 +340,7 @@ fn behind(m: &Matcher<'_>, class: egg::Id, distance: usize) -> Vec<Behind> {
     };
     let layers = m.definitions_where(class, is_layer).into_iter();
     let mut found: Vec<Behind> = layers
+        .filter(|layer| m.facts(layer.inputs[1]).outputs.is_some())
         .map(|layer| Behind {
             left: layer.left(),
             between: Vec::new(),
@@ -340,7 +352,7 @@ fn behind(m: &Matcher<'_>, class: egg::Id, distance: usize) -> Vec<Behind> {
         return found;
     }
     for outer in m.definitions_where(class, keeps_zeros) {
-        for inner in behind(m, outer.inputs[0], distance - 1) {
+        for inner in behind(m, outer.inputs[0], distance - 1, seen) {
             let mut between = vec![outer.rule.clone()];
             between.extend(inner.between);
             found.push(Behind {
