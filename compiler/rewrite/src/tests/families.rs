@@ -238,13 +238,16 @@ fn a_second_rounding_goes_only_on_request() {
 #[test]
 fn what_is_known_of_a_weight_does_not_outlive_its_update() {
     let mut graph = Graph::new("updated");
-    let x = input(&mut graph, &[4]);
-    let w = parameter(&mut graph, "weight", &[4]);
+    let x = input(&mut graph, &[4096]);
+    let w = parameter(&mut graph, "weight", &[4096]);
     let y = named(&mut graph, "product", op::multiply::Multiply {}, &[x, w]);
     let sum = named(&mut graph, "sum", op::batch_sum::BatchSum {}, &[y]);
     graph.add_output("y", y);
     let known = Options {
-        parameters: BTreeMap::from([("weight".to_owned(), ParameterFacts::of(&Tensor::zeros(DType::F32, [4])))]),
+        parameters: BTreeMap::from([(
+            "weight".to_owned(),
+            ParameterFacts::of(&Tensor::zeros(DType::F32, [4096])),
+        )]),
         ..Options::default()
     };
     let multiplies = |graph: &Graph| {
