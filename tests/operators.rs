@@ -128,7 +128,7 @@ fn bindings(graph: &Graph, batch: usize, seed: u64) -> Bindings {
         let tensor = match node.ty.dtype {
             DType::I32 => labels(graph, &stream, &node.name, &shape),
             DType::F32 => floats(&stream, &node.name, &shape),
-            DType::U8 => unreachable!("no network takes bytes"),
+            DType::U8 | DType::I8 => unreachable!("no network takes bytes"),
         };
         let group = if matches!(node.operator, Operator::Input(_)) {
             &mut bindings.inputs

@@ -136,6 +136,7 @@ pub fn decode_npy(bytes: &[u8]) -> Result<Tensor, ArrayProblem> {
             Data::F32(values) => Data::F32(row_major(&values, shape.extents())),
             Data::I32(values) => Data::I32(row_major(&values, shape.extents())),
             Data::U8(values) => Data::U8(row_major(&values, shape.extents())),
+            Data::I8(values) => Data::I8(row_major(&values, shape.extents())),
         };
     }
     Ok(Tensor::new(shape, data).expect("the length was checked against the shape"))
@@ -149,7 +150,7 @@ pub(crate) fn array_bytes(shape: &Shape, element: Element) -> Result<u64, ArrayP
         .try_fold(element.size_bytes() as u64, |product, &extent| {
             product.checked_mul(extent as u64)
         });
-    // Elements of one byte may become four in memory.
+    // Elements of two bytes become four in memory.
     bytes
         .filter(|&bytes| bytes <= files::MAX_ARRAY_BYTES / 4)
         .ok_or_else(|| ArrayProblem::TooLarge(shape.clone()))
@@ -187,6 +188,7 @@ fn encode_npy(out: &mut dyn Write, tensor: &Tensor) -> io::Result<()> {
         DType::F32 => "<f4",
         DType::I32 => "<i4",
         DType::U8 => "|u1",
+        DType::I8 => "|i1",
     };
     out.write_all(&header::encode(descr, tensor.shape()))?;
     write_little_endian(out, tensor.data())

@@ -134,7 +134,7 @@ impl BatchMaker {
         };
         let mut values = match inputs {
             Data::F32(values) => values,
-            Data::I32(_) | Data::U8(_) => Vec::new(),
+            Data::I32(_) | Data::U8(_) | Data::I8(_) => Vec::new(),
         };
         let size = self.transform.input_len();
         values.resize(indices.len() * size, 0.0);
@@ -162,7 +162,7 @@ impl BatchMaker {
             (Data::I32(all), _) => Data::I32(gather(all, size, indices, Vec::new())),
             (Data::F32(all), Data::F32(old)) => Data::F32(gather(all, size, indices, old)),
             (Data::F32(all), _) => Data::F32(gather(all, size, indices, Vec::new())),
-            (Data::U8(_), _) => unreachable!("targets are i32 or f32"),
+            (Data::U8(_) | Data::I8(_), _) => unreachable!("targets are i32 or f32"),
         };
         Tensor::new(shape.with_batch(indices.len()), data).expect("sized for the batch")
     }

@@ -107,6 +107,7 @@ impl Dataset {
         let shape = samples.shape().clone();
         let samples = match samples.into_data() {
             Data::I32(values) => Data::F32(values.into_iter().map(|value| value as f32).collect()),
+            Data::I8(values) => Data::F32(values.into_iter().map(f32::from).collect()),
             data @ (Data::F32(_) | Data::U8(_)) => data,
         };
         let samples = Tensor::new(shape, samples).expect("one value for each that was there");
@@ -163,7 +164,7 @@ impl Dataset {
         match self.samples.data() {
             Data::U8(values) => Sample::Bytes(&values[range]),
             Data::F32(values) => Sample::Values(&values[range]),
-            Data::I32(_) => unreachable!("`new` made them floats"),
+            Data::I32(_) | Data::I8(_) => unreachable!("`new` made them floats"),
         }
     }
 
@@ -387,6 +388,7 @@ fn targets(labels: Tensor, samples: &Tensor, origin: &Path) -> Result<Targets, D
     let shape = labels.shape().clone();
     let labels = match labels.into_data() {
         Data::U8(values) => values.into_iter().map(i32::from).collect(),
+        Data::I8(values) => values.into_iter().map(i32::from).collect(),
         Data::I32(values) => values,
         Data::F32(_) => unreachable!("floats are values"),
     };

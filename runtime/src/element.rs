@@ -1,7 +1,7 @@
 //! Numbers as files store them, and their way into [`Data`].
 //!
 //! IDX, `.npy` and safetensors share this list of types. Floats become f32 (f64 is rounded, f16 and bf16 are exact),
-//! integers wider than a byte become i32 and must fit; u8 and bool stay bytes. Nothing here knows a file format.
+//! integers wider than a byte become i32 and must fit; u8, i8 and bool stay bytes. Nothing here knows a file format.
 
 use std::io::{self, Write};
 
@@ -94,7 +94,7 @@ impl Element {
         Ok(match self {
             Self::Bool => Data::U8(bytes.iter().map(|&byte| u8::from(byte != 0)).collect()),
             Self::U8 => Data::U8(bytes.to_vec()),
-            Self::I8 => Data::I32(bytes.iter().map(|&byte| i32::from(byte.cast_signed())).collect()),
+            Self::I8 => Data::I8(bytes.iter().map(|&byte| byte.cast_signed()).collect()),
             Self::U16 => Data::I32(numbers(bytes, order, |b| i32::from(u16::from_le_bytes(b)))),
             Self::I16 => Data::I32(numbers(bytes, order, |b| i32::from(i16::from_le_bytes(b)))),
             Self::I32 => Data::I32(numbers(bytes, order, i32::from_le_bytes)),
@@ -115,6 +115,7 @@ impl Element {
 pub(crate) fn write_little_endian(out: &mut dyn Write, data: &Data) -> io::Result<()> {
     match data {
         Data::U8(values) => out.write_all(values),
+        Data::I8(values) => out.write_all(bytemuck::cast_slice(values)),
         Data::F32(values) if cfg!(target_endian = "little") => out.write_all(bytemuck::cast_slice(values)),
         Data::I32(values) if cfg!(target_endian = "little") => out.write_all(bytemuck::cast_slice(values)),
         Data::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
@@ -221,7 +222,7 @@ mod tests {
             Element::Bool.decode(&[0, 7], ByteOrder::Little),
             Ok(Data::U8(vec![0, 1]))
         );
-        assert_eq!(Element::I8.decode(&[0xff], ByteOrder::Big), Ok(Data::I32(vec![-1])));
+        assert_eq!(Element::I8.decode(&[0xff], ByteOrder::Big), Ok(Data::I8(vec![-1])));
     }
 
     #[test]

@@ -331,6 +331,7 @@ fn address_of(constant: &Tensor) -> *mut u8 {
         Data::F32(values) => values.as_ptr().cast::<u8>().cast_mut(),
         Data::I32(values) => values.as_ptr().cast::<u8>().cast_mut(),
         Data::U8(values) => values.as_ptr().cast_mut(),
+        Data::I8(values) => values.as_ptr().cast::<u8>().cast_mut(),
     }
 }
 

@@ -14,6 +14,10 @@ pub enum InputRef<'a> {
     F32(&'a [f32]),
     /// For a port of i32.
     I32(&'a [i32]),
+    /// For a port of u8.
+    U8(&'a [u8]),
+    /// For a port of i8.
+    I8(&'a [i8]),
 }
 
 /// Room for the elements of one output: row-major, channels first, the batch outermost.
@@ -23,6 +27,10 @@ pub enum OutputMut<'a> {
     F32(&'a mut [f32]),
     /// For a port of i32.
     I32(&'a mut [i32]),
+    /// For a port of u8.
+    U8(&'a mut [u8]),
+    /// For a port of i8.
+    I8(&'a mut [i8]),
 }
 
 /// What the caller gave does not fit the program, or there is no memory for the batch.
@@ -117,6 +125,8 @@ impl InputRef<'_> {
         match self {
             Self::F32(values) => (DType::F32, values.len()),
             Self::I32(values) => (DType::I32, values.len()),
+            Self::U8(values) => (DType::U8, values.len()),
+            Self::I8(values) => (DType::I8, values.len()),
         }
     }
 
@@ -124,6 +134,8 @@ impl InputRef<'_> {
         match self {
             Self::F32(values) => values.as_ptr().cast::<u8>().cast_mut(),
             Self::I32(values) => values.as_ptr().cast::<u8>().cast_mut(),
+            Self::U8(values) => values.as_ptr().cast_mut(),
+            Self::I8(values) => values.as_ptr().cast::<u8>().cast_mut(),
         }
     }
 }
@@ -133,6 +145,8 @@ impl<'a> OutputMut<'a> {
         match self {
             Self::F32(values) => (DType::F32, values.len()),
             Self::I32(values) => (DType::I32, values.len()),
+            Self::U8(values) => (DType::U8, values.len()),
+            Self::I8(values) => (DType::I8, values.len()),
         }
     }
 
@@ -140,6 +154,8 @@ impl<'a> OutputMut<'a> {
         match self {
             Self::F32(values) => values.as_mut_ptr().cast(),
             Self::I32(values) => values.as_mut_ptr().cast(),
+            Self::U8(values) => values.as_mut_ptr(),
+            Self::I8(values) => values.as_mut_ptr().cast(),
         }
     }
 
@@ -148,7 +164,8 @@ impl<'a> OutputMut<'a> {
         match data {
             Data::F32(values) => Self::F32(values),
             Data::I32(values) => Self::I32(values),
-            Data::U8(_) => unreachable!("no program computes bytes"),
+            Data::U8(values) => Self::U8(values),
+            Data::I8(values) => Self::I8(values),
         }
     }
 }
@@ -230,13 +247,8 @@ pub(crate) fn match_inputs<'a>(
         references.push(match tensor.data() {
             Data::F32(values) => InputRef::F32(values),
             Data::I32(values) => InputRef::I32(values),
-            Data::U8(_) => {
-                return Err(RunError::DType {
-                    name: name(),
-                    expected: port.dtype,
-                    found: DType::U8,
-                });
-            }
+            Data::U8(values) => InputRef::U8(values),
+            Data::I8(values) => InputRef::I8(values),
         });
     }
     Ok((batch.unwrap_or(1), references))
@@ -278,5 +290,6 @@ pub(crate) fn room(dtype: DType, shape: &Shape) -> Result<Data, MemoryError> {
         DType::F32 => Data::F32(zeros(count)?),
         DType::I32 => Data::I32(zeros(count)?),
         DType::U8 => Data::U8(zeros(count)?),
+        DType::I8 => Data::I8(zeros(count)?),
     })
 }

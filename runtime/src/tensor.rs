@@ -4,6 +4,7 @@
 //! It owns plain vectors and knows no arithmetic: whoever computes does so elsewhere.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,10 @@ pub enum DType {
     F32,
     /// 32-bit two's complement: labels, counters, random keys.
     I32,
-    /// Unsigned byte: raw pixels.
+    /// Unsigned byte: raw pixels, quantized activations.
     U8,
+    /// Signed byte: quantized weights and activations.
+    I8,
 }
 
 impl DType {
@@ -25,7 +28,7 @@ impl DType {
     pub const fn size_bytes(self) -> usize {
         match self {
             Self::F32 | Self::I32 => 4,
-            Self::U8 => 1,
+            Self::U8 | Self::I8 => 1,
         }
     }
 
@@ -36,6 +39,7 @@ impl DType {
             Self::F32 => "f32",
             Self::I32 => "i32",
             Self::U8 => "u8",
+            Self::I8 => "i8",
         }
     }
 }
@@ -144,6 +148,8 @@ pub enum Data {
     I32(Vec<i32>),
     /// Bytes.
     U8(Vec<u8>),
+    /// Signed bytes.
+    I8(Vec<i8>),
 }
 
 impl Data {
@@ -154,6 +160,7 @@ impl Data {
             Self::F32(values) => values.len(),
             Self::I32(values) => values.len(),
             Self::U8(values) => values.len(),
+            Self::I8(values) => values.len(),
         }
     }
 
@@ -223,6 +230,7 @@ impl Tensor {
             DType::F32 => Data::F32(vec![0.0; count]),
             DType::I32 => Data::I32(vec![0; count]),
             DType::U8 => Data::U8(vec![0; count]),
+            DType::I8 => Data::I8(vec![0; count]),
         };
         Self { shape, data }
     }
@@ -248,6 +256,7 @@ impl Tensor {
             Data::F32(_) => DType::F32,
             Data::I32(_) => DType::I32,
             Data::U8(_) => DType::U8,
+            Data::I8(_) => DType::I8,
         }
     }
 
@@ -268,7 +277,7 @@ impl Tensor {
     pub fn as_f32(&self) -> Option<&[f32]> {
         match &self.data {
             Data::F32(values) => Some(values),
-            Data::I32(_) | Data::U8(_) => None,
+            Data::I32(_) | Data::U8(_) | Data::I8(_) => None,
         }
     }
 
@@ -277,7 +286,7 @@ impl Tensor {
     pub fn as_f32_mut(&mut self) -> Option<&mut [f32]> {
         match &mut self.data {
             Data::F32(values) => Some(values),
-            Data::I32(_) | Data::U8(_) => None,
+            Data::I32(_) | Data::U8(_) | Data::I8(_) => None,
         }
     }
 
@@ -286,7 +295,26 @@ impl Tensor {
     pub fn as_i32(&self) -> Option<&[i32]> {
         match &self.data {
             Data::I32(values) => Some(values),
-            Data::F32(_) | Data::U8(_) => None,
+            Data::F32(_) | Data::U8(_) | Data::I8(_) => None,
+        }
+    }
+
+    /// Copies the elements `range` of `from`, of the same type, over those of `self` from index `at` on.
+    ///
+    /// # Panics
+    /// If the types differ or a range reaches past an end.
+    pub fn copy_elements(&mut self, at: usize, from: &Self, range: Range<usize>) {
+        let to = at..at + range.len();
+        match (&mut self.data, &from.data) {
+            (Data::F32(to_values), Data::F32(values)) => to_values[to].copy_from_slice(&values[range]),
+            (Data::I32(to_values), Data::I32(values)) => to_values[to].copy_from_slice(&values[range]),
+            (Data::U8(to_values), Data::U8(values)) => to_values[to].copy_from_slice(&values[range]),
+            (Data::I8(to_values), Data::I8(values)) => to_values[to].copy_from_slice(&values[range]),
+            _ => panic!(
+                "elements of a {} tensor are copied into a {} one",
+                from.dtype(),
+                self.dtype()
+            ),
         }
     }
 

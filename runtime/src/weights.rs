@@ -246,6 +246,7 @@ fn stored_dtype(dtype: DType) -> safetensors::Dtype {
         DType::F32 => safetensors::Dtype::F32,
         DType::I32 => safetensors::Dtype::I32,
         DType::U8 => safetensors::Dtype::U8,
+        DType::I8 => safetensors::Dtype::I8,
     }
 }
 

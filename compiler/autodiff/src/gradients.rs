@@ -31,7 +31,7 @@ pub enum GradientError {
 
 /// Adds the gradient of `loss` with respect to each of `wrt` to the graph, and says where each is.
 ///
-/// A node that the loss does not depend on has no entry. A gradient has the type of the node it belongs to.
+/// A node that the loss does not depend on has no entry. A gradient has the shape of the node it belongs to and is f32.
 /// The same graph always gives the same nodes in the same order.
 ///
 /// # Panics
@@ -67,7 +67,11 @@ pub fn add_gradients(
     for &id in order.iter().rev() {
         let Some(parts_here) = parts.remove(&id) else { continue };
         let gradient = sum(graph, id, &parts_here);
-        assert_eq!(graph.ty(gradient), graph.ty(id), "a gradient has the type of its node");
+        assert_eq!(
+            *graph.ty(gradient),
+            graph.ty(id).of_gradient(),
+            "a gradient has the type of its node"
+        );
         if wrt.contains(&id) {
             gradients.insert(id, gradient);
         }

@@ -514,3 +514,53 @@ fn what_cannot_be_trained_says_why() {
         Err(TrainingGraphError::Outputs { found: 2 })
     ));
 }
+
+/// Rounding is differentiated as the identity, saturation as nothing: through a byte, and through what moves bytes.
+#[test]
+fn gradients_go_straight_through_stored_integers() {
+    use op::quantization::Quantization;
+    let mut graph = Graph::new("stored");
+    let x = image(&mut graph, &[2, 2]);
+    let target = op::input::Input {
+        ty: Type::batched(DType::F32, [4]),
+    };
+    let target = add(&mut graph, "target", target, &[]);
+    let quantization = Quantization {
+        dtype: DType::I8,
+        scale: vec![0.5, 0.25],
+        zero_point: vec![0, 100],
+    };
+    let stored = op::quantize::Quantize {
+        quantization: quantization.clone(),
+    };
+    let q = add(&mut graph, "stored", stored, &[x]);
+    let pool = op::max_pool::MaxPool {
+        window: Window::new([1]),
+    };
+    let q = add(&mut graph, "pool", pool, &[q]);
+    let y = add(&mut graph, "real", op::dequantize::Dequantize { quantization }, &[q]);
+    let y = add(&mut graph, "flat", op::reshape::Reshape { shape: [4].into() }, &[y]);
+    let losses = add(
+        &mut graph,
+        "losses",
+        op::mean_squared_error::MeanSquaredError {},
+        &[y, target],
+    );
+    let loss = add(&mut graph, "loss", op::batch_mean::BatchMean {}, &[losses]);
+    let gradients = add_gradients(&mut graph, loss, &[x]).unwrap();
+    graph.add_output("dx", gradients[&x]);
+    assert_eq!(verify(&graph), []);
+    // 0.3 is read as 0.5; 100 is far above 63.5; with zero point 100 nothing above 6.75 can be stored.
+    let bindings = Bindings {
+        inputs: BTreeMap::from([
+            (
+                "image".to_owned(),
+                Tensor::from_f32([1, 2, 2], vec![0.3, 100.0, 7.0, -1.1]).unwrap(),
+            ),
+            ("target".to_owned(), Tensor::zeros(DType::F32, [1, 4])),
+        ]),
+        parameters: BTreeMap::new(),
+    };
+    let dx = &interpret(&graph, &bindings, 1).unwrap().outputs["dx"];
+    assert_eq!(dx.as_f32().unwrap(), [2.0 * 0.5 / 4.0, 0.0, 0.0, -2.0 / 4.0]);
+}

@@ -210,6 +210,14 @@ pub(crate) enum Statement {
     Broadcast { result: Register, address: Address },
     /// Writes all lanes to neighboring elements.
     Store { value: Register, address: Address },
+    /// Reads one byte as a word of one lane, its sign extended or not.
+    LoadByte {
+        result: Register,
+        address: Address,
+        signed: bool,
+    },
+    /// Writes the low 8 bits of a word of one lane.
+    StoreByte { value: Register, address: Address },
     /// Writes the first `count` lanes of a float to neighboring elements, and touches no others.
     StoreFirst {
         value: Register,

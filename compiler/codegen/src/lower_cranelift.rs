@@ -110,7 +110,11 @@ fn is_read_twice(register: Register, following: &[Statement], uses: &[u32]) -> b
     for statement in following {
         match statement {
             Statement::MultiplyAdd { left, .. } if *left == register => found += 1,
-            Statement::Store { .. } | Statement::StoreFirst { .. } | Statement::Loop { .. } | Statement::If { .. } => {
+            Statement::Store { .. }
+            | Statement::StoreFirst { .. }
+            | Statement::StoreByte { .. }
+            | Statement::Loop { .. }
+            | Statement::If { .. } => {
                 return false;
             }
             _ => {}
@@ -205,6 +209,10 @@ impl Lowering<'_> {
                 let (value, base) = (self.get(*value), self.get(address.base));
                 self.builder.ins().store(memory_flags(), value, base, address.offset);
             }
+            Statement::StoreByte { value, address } => {
+                let (value, base) = (self.get(*value), self.get(address.base));
+                self.builder.ins().istore8(memory_flags(), value, base, address.offset);
+            }
             Statement::StoreFirst { value, address, count } => {
                 let (value, base) = (self.get(*value), self.get(address.base));
                 for lane in 0..*count {
@@ -222,6 +230,7 @@ impl Lowering<'_> {
             | Statement::Load { result, .. }
             | Statement::LoadFirst { result, .. }
             | Statement::Broadcast { result, .. }
+            | Statement::LoadByte { result, .. }
             | Statement::Constant { result, .. }
             | Statement::Unary { result, .. }
             | Statement::Binary { result, .. }
@@ -268,6 +277,15 @@ impl Lowering<'_> {
                 let ty = self.clif_type(*result);
                 let one = self.load(ty.lane_type(), *address);
                 self.builder.ins().splat(ty, one)
+            }
+            Statement::LoadByte { address, signed, .. } => {
+                let base = self.get(address.base);
+                let (flags, offset) = (memory_flags(), address.offset);
+                if *signed {
+                    self.builder.ins().sload8(types::I32, flags, base, offset)
+                } else {
+                    self.builder.ins().uload8(types::I32, flags, base, offset)
+                }
             }
             Statement::Constant { result, bits } => self.constant(*result, *bits),
             Statement::Unary {
@@ -340,6 +358,7 @@ impl Lowering<'_> {
             }
             Statement::Store { .. }
             | Statement::StoreFirst { .. }
+            | Statement::StoreByte { .. }
             | Statement::Assign { .. }
             | Statement::AssignInt { .. }
             | Statement::Loop { .. }

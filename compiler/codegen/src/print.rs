@@ -113,6 +113,17 @@ impl Printer<'_> {
             Statement::Store { value, address } => {
                 writeln!(f, "store {}, {}", self.address(*address), self.name(*value))
             }
+            Statement::LoadByte {
+                result,
+                address,
+                signed,
+            } => {
+                let kind = if *signed { "i8" } else { "u8" };
+                writeln!(f, "{} = load {kind} {}", self.target(*result), self.address(*address))
+            }
+            Statement::StoreByte { value, address } => {
+                writeln!(f, "store byte {}, {}", self.address(*address), self.name(*value))
+            }
             Statement::StoreFirst { value, address, count } => {
                 writeln!(
                     f,

@@ -11,6 +11,7 @@ pub(crate) fn result(statement: &Statement) -> Option<Register> {
         | Statement::Load { result, .. }
         | Statement::LoadFirst { result, .. }
         | Statement::Broadcast { result, .. }
+        | Statement::LoadByte { result, .. }
         | Statement::Constant { result, .. }
         | Statement::Unary { result, .. }
         | Statement::Binary { result, .. }
@@ -25,6 +26,7 @@ pub(crate) fn result(statement: &Statement) -> Option<Register> {
         | Statement::WordToInt { result, .. } => Some(result),
         Statement::Store { .. }
         | Statement::StoreFirst { .. }
+        | Statement::StoreByte { .. }
         | Statement::Assign { .. }
         | Statement::AssignInt { .. }
         | Statement::Loop { .. }
@@ -45,8 +47,11 @@ pub(crate) fn reads(statement: &Statement) -> Vec<Register> {
         }
         Statement::Load { address, .. }
         | Statement::LoadFirst { address, .. }
-        | Statement::Broadcast { address, .. } => vec![address.base],
-        Statement::Store { value, address } | Statement::StoreFirst { value, address, .. } => {
+        | Statement::Broadcast { address, .. }
+        | Statement::LoadByte { address, .. } => vec![address.base],
+        Statement::Store { value, address }
+        | Statement::StoreFirst { value, address, .. }
+        | Statement::StoreByte { value, address } => {
             vec![*value, address.base]
         }
         Statement::Unary { value, .. }

@@ -13,6 +13,12 @@ pub(crate) fn check(kernel: &Kernel) {
     verifier.block(&kernel.body);
 }
 
+/// What a byte is read into and written from.
+const ONE_WORD: Type = Type {
+    class: Class::Word,
+    lanes: 1,
+};
+
 struct Verifier<'a> {
     kernel: &'a Kernel,
     defined: Vec<bool>,
@@ -95,6 +101,14 @@ impl Verifier<'_> {
                 assert_eq!(self.used(address.base).class, Class::Int);
                 self.used(*value);
                 self.assert_number(*value);
+            }
+            Statement::LoadByte { result, address, .. } => {
+                assert_eq!(self.used(address.base).class, Class::Int);
+                assert_eq!(self.define(*result), ONE_WORD);
+            }
+            Statement::StoreByte { value, address } => {
+                assert_eq!(self.used(address.base).class, Class::Int);
+                assert_eq!(self.used(*value), ONE_WORD);
             }
             Statement::StoreFirst { value, address, count } => {
                 assert_eq!(self.used(address.base).class, Class::Int);

@@ -36,6 +36,7 @@ fn tensor(tensor: &Tensor) -> Value {
         Data::F32(values) => json!(values),
         Data::I32(values) => json!(values),
         Data::U8(values) => json!(values),
+        Data::I8(values) => json!(values),
     };
     json!({ "shape": tensor.shape(), "dtype": tensor.dtype(), "values": values })
 }

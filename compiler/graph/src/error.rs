@@ -29,6 +29,24 @@ pub enum ShapeError {
         /// The one it was given.
         found: DType,
     },
+    /// An input or attribute of an element type that the operator has no meaning for.
+    #[error("needs {expected} elements, found {found}")]
+    Elements {
+        /// The element types it takes, in words.
+        expected: &'static str,
+        /// The one it was given.
+        found: DType,
+    },
+    /// A list of one number for each channel has another length.
+    #[error("`{attribute}` has {found} numbers for {channels} channels: needs one, or one for each")]
+    ChannelCount {
+        /// The attribute's name.
+        attribute: &'static str,
+        /// Channels of the input.
+        channels: usize,
+        /// Numbers given.
+        found: usize,
+    },
     /// One value per sample where one for all was needed, or the other way round.
     #[error("input {input} must {} have a batch", if *.expected { "" } else { "not" })]
     Batch {

@@ -44,7 +44,7 @@ pub struct GradientSite<'a> {
     pub inputs: &'a [NodeId],
     /// The node itself: its result may be used (`tanh`).
     pub output: NodeId,
-    /// Gradient of the loss with respect to the node's result, of the same type.
+    /// Gradient of the loss with respect to the node's result, of the type [`Type::of_gradient`] says.
     pub gradient: NodeId,
     /// For each input, whether anyone needs its gradient.
     pub wanted: &'a [bool],
@@ -195,6 +195,11 @@ operators! {
     Scale(op::scale::Scale),
     ScaleShift(op::scale_shift::ScaleShift),
 
+    // Stored integers.
+    Quantize(op::quantize::Quantize),
+    Dequantize(op::dequantize::Dequantize),
+    Clip(op::clip::Clip),
+
     // Losses, and what leads from one per sample to one for all and back.
     CrossEntropy(op::cross_entropy::CrossEntropy),
     MeanSquaredError(op::mean_squared_error::MeanSquaredError),
@@ -229,6 +234,7 @@ operators! {
     ChannelMeanGrad(op::channel_mean_grad::ChannelMeanGrad),
     ChannelVarianceGrad(op::channel_variance_grad::ChannelVarianceGrad),
     UpsampleGrad(op::upsample_grad::UpsampleGrad),
+    QuantizeGrad(op::quantize_grad::QuantizeGrad),
     CrossEntropyGrad(op::cross_entropy_grad::CrossEntropyGrad),
     MeanSquaredErrorGrad(op::mean_squared_error_grad::MeanSquaredErrorGrad),
 

@@ -6,14 +6,18 @@
 //! batches all come up.
 
 use netc_runtime::random::Stream;
-use netc_runtime::{DType, Shape, Tensor};
+use netc_runtime::{DType, Data, Shape, Tensor};
 
 use crate::graph::Graph;
 use crate::layout::Layout;
 use crate::operator::Operator;
 use crate::operators as op;
+use crate::operators::quantization::Quantization;
 use crate::operators::window::Window;
 use crate::types::Type;
+
+/// Operators on f32 that take bytes as well; one use in four does.
+const MOVES_BYTES: [&str; 4] = ["max_pool", "reshape", "slice", "concat"];
 
 /// One use of an operator.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +50,7 @@ pub enum Values {
     Distinct,
     /// Classes below this number, or -1, which does not count.
     Labels(usize),
-    /// Any integer.
+    /// Any integer. Bytes are any byte, whatever is asked for.
     Integer,
 }
 
@@ -59,7 +63,11 @@ impl Sample {
             stream: Stream::new(seed, name),
             next: 0,
         };
-        let (operator, inputs) = draw(name, &mut random)?;
+        let (operator, mut inputs) = draw(name, &mut random)?;
+        if MOVES_BYTES.contains(&name) && random.between(0, 3) == 0 {
+            let dtype = random.byte();
+            inputs.iter_mut().for_each(|input| input.ty.dtype = dtype);
+        }
         let sample = Self { operator, inputs, seed };
         assert_eq!(sample.operator.name(), name, "the arm draws its own operator");
         Some(sample)
@@ -114,6 +122,9 @@ impl SampleInput {
         let magnitude = |bits: u32| 1.0 / 16.0 + (bits % 513) as f32 / 256.0;
         let real = |index: usize| magnitude(bits(index)) * if bits(index) >> 31 == 0 { 1.0 } else { -1.0 };
         let integers = |value: &dyn Fn(u32) -> i32| (0..count).map(|index| value(bits(index))).collect();
+        if matches!(self.ty.dtype, DType::I8 | DType::U8) {
+            return bytes(self.ty.dtype, shape, (0..count).map(bits));
+        }
         let built = match self.values {
             Values::Any => Tensor::from_f32(shape, (0..count).map(real).collect()),
             Values::Positive => Tensor::from_f32(shape, (0..count).map(|index| magnitude(bits(index))).collect()),
@@ -132,6 +143,16 @@ impl SampleInput {
         };
         built.expect("as many elements as the shape has")
     }
+}
+
+/// Bytes of any value.
+fn bytes(dtype: DType, shape: Shape, bits: impl Iterator<Item = u32>) -> Tensor {
+    let bytes = bits.map(|bits| (bits >> 8) as u8);
+    let data = match dtype {
+        DType::I8 => Data::I8(bytes.map(u8::cast_signed).collect()),
+        _ => Data::U8(bytes.collect()),
+    };
+    Tensor::new(shape, data).expect("as many elements as the shape has")
 }
 
 /// Numbers drawn one after another.
@@ -206,6 +227,28 @@ impl Random {
         let x = Shape::new([&[groups * inputs], spatial.as_slice()].concat());
         let w = Shape::new([&[outputs, inputs], window.kernel.as_slice()].concat());
         (op::conv::Conv { window, groups }, x, w)
+    }
+
+    fn byte(&mut self) -> DType {
+        if self.chance() { DType::I8 } else { DType::U8 }
+    }
+
+    /// Scales of 1/64 to 1/2 and any zero points, for all elements or for each channel of `shape`.
+    fn quantization(&mut self, dtype: DType, shape: &Shape) -> Quantization {
+        let count = if self.chance() { shape[0] } else { 1 };
+        let least = if dtype == DType::I8 { -128 } else { 0 };
+        let zero_point = |r: &mut Self| {
+            if dtype == DType::I32 {
+                0
+            } else {
+                least + r.between(0, 255) as i32
+            }
+        };
+        Quantization {
+            dtype,
+            scale: (0..count).map(|_| self.between(1, 32) as f32 / 64.0).collect(),
+            zero_point: (0..count).map(|_| zero_point(self)).collect(),
+        }
     }
 
     fn upsample(&mut self, axes: usize) -> op::upsample::Upsample {
@@ -573,6 +616,36 @@ fn draw(name: &str, r: &mut Random) -> Option<(Operator, Vec<SampleInput>)> {
                 _ => vec![batched(&shape), batched(&shape)],
             };
             (operator, inputs)
+        }
+        "quantize" | "quantize_grad" => {
+            let x = r.shape();
+            let dtype = r.byte();
+            let quantization = r.quantization(dtype, &x);
+            if name == "quantize" {
+                (op::quantize::Quantize { quantization }.into(), vec![batched(&x)])
+            } else {
+                let rule = op::quantize_grad::QuantizeGrad { quantization };
+                (rule.into(), vec![batched(&x), batched(&x)])
+            }
+        }
+        "dequantize" => {
+            let x = r.shape();
+            let dtype = [DType::I8, DType::U8, DType::I32][r.between(0, 2)];
+            let quantization = r.quantization(dtype, &x);
+            let stored = input(Type::batched(dtype, x), Values::Integer);
+            (op::dequantize::Dequantize { quantization }.into(), vec![stored])
+        }
+        "clip" => {
+            let dtype = r.byte();
+            let least = if dtype == DType::I8 { -128 } else { 0 };
+            let low = r.between(0, 255);
+            let high = r.between(low, 255);
+            let rule = op::clip::Clip {
+                low: least + low as i32,
+                high: least + high as i32,
+            };
+            let stored = input(Type::batched(dtype, r.shape()), Values::Integer);
+            (rule.into(), vec![stored])
         }
         "cross_entropy" | "cross_entropy_grad" => {
             let x = r.shape();

@@ -59,6 +59,15 @@ impl Type {
         }
     }
 
+    /// The type of a gradient with respect to this value: f32, also for stored integers, which stand for reals.
+    #[must_use]
+    pub fn of_gradient(&self) -> Self {
+        Self {
+            dtype: DType::F32,
+            ..self.clone()
+        }
+    }
+
     /// How many tensors of this shape there are for `batch` samples: `batch` or 1.
     #[must_use]
     pub const fn samples(&self, batch: usize) -> usize {

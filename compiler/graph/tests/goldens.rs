@@ -7,7 +7,7 @@ use netc_graph::operators as op;
 use netc_graph::operators::upsample::UpsampleMode;
 use netc_graph::operators::window::Window;
 use netc_graph::{Operator, Type};
-use netc_runtime::{DType, Tensor};
+use netc_runtime::{DType, Data, Tensor};
 
 thread_local! {
     /// Operators that have been checked.
@@ -44,11 +44,26 @@ fn check(operator: impl Into<Operator>, batch: usize, given: &[Given], expected:
         .unwrap();
     let tensor = |Given(ty, values): &Given| match ty.dtype {
         DType::I32 => Tensor::from_i32(ty.host_shape(batch), values.iter().map(|&v| v as i32).collect()).unwrap(),
+        DType::I8 => Tensor::new(
+            ty.host_shape(batch),
+            Data::I8(values.iter().map(|&v| v as i8).collect()),
+        )
+        .unwrap(),
+        DType::U8 => Tensor::new(
+            ty.host_shape(batch),
+            Data::U8(values.iter().map(|&v| v as u8).collect()),
+        )
+        .unwrap(),
         _ => Tensor::from_f32(ty.host_shape(batch), values.iter().map(|&v| v as f32).collect()).unwrap(),
     };
     let tensors: Vec<Tensor> = given.iter().map(tensor).collect();
     let found = operator.evaluate(&tensors.iter().collect::<Vec<_>>(), &output, batch);
-    let found = found.as_f32().unwrap();
+    let found: Vec<f32> = match found.data() {
+        Data::F32(values) => values.clone(),
+        Data::I32(values) => values.iter().map(|&value| value as f32).collect(),
+        Data::I8(values) => values.iter().map(|&value| f32::from(value)).collect(),
+        Data::U8(values) => values.iter().map(|&value| f32::from(value)).collect(),
+    };
     let close = |(&found, &expected): (&f32, &f64)| (f64::from(found) - expected).abs() <= 1e-7 * expected.abs();
     let equal = found.len() == expected.len() && found.iter().zip(expected).all(close);
     assert!(equal, "{operator:?}\n   found {found:?}\nexpected {expected:?}");
@@ -68,6 +83,7 @@ fn every_operator_gives_what_was_worked_out_by_hand() {
     dropout();
     upsampling();
     shapes();
+    stored_integers();
     arithmetic();
     losses();
     batches();
@@ -472,6 +488,47 @@ fn shapes() {
         &[each(&[2, 1], &[1.0, 2.0])],
         &[0.0, 1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0],
     );
+}
+
+fn stored_integers() {
+    use op::quantization::Quantization;
+    let stored = |dtype, values: &[f64]| Given(Type::batched(dtype, [2, 2]), values.to_vec());
+    let per_tensor = Quantization::per_tensor(DType::U8, 0.5, 100);
+    let quantize = op::quantize::Quantize {
+        quantization: per_tensor.clone(),
+    };
+    // Halves go to even; the ends hold.
+    let x = || each(&[2, 2], &[0.25, 0.75, -1000.0, 1000.0]);
+    check(quantize, 1, &[x()], &[100.0, 102.0, 0.0, 255.0]);
+    let per_channel = Quantization {
+        dtype: DType::I8,
+        scale: vec![0.5, 2.0],
+        zero_point: vec![0, -28],
+    };
+    let quantize = op::quantize::Quantize {
+        quantization: per_channel.clone(),
+    };
+    check(quantize, 1, &[x()], &[0.0, 2.0, -128.0, 127.0]);
+    let dequantize = |quantization: &Quantization| op::dequantize::Dequantize {
+        quantization: quantization.clone(),
+    };
+    let q = || stored(DType::I8, &[-128.0, 127.0, -128.0, 127.0]);
+    check(dequantize(&per_channel), 1, &[q()], &[-64.0, 63.5, -200.0, 310.0]);
+    let sums = Quantization::per_tensor(DType::I32, 0.25, 0);
+    let q = stored(DType::I32, &[-8.0, 1e6, 3.0, 0.0]);
+    check(dequantize(&sums), 1, &[q], &[-2.0, 250_000.0, 0.75, 0.0]);
+    // Straight through where a level is near: u8 with zero point 100 ends at -50 and 77.5, and half a step beyond.
+    let gradient = op::quantize_grad::QuantizeGrad {
+        quantization: per_tensor,
+    };
+    let x = each(&[2, 2], &[0.3, -50.25, 77.8, 1000.0]);
+    let dq = each(&[2, 2], &[3.0, 4.0, 5.0, 6.0]);
+    check(gradient, 1, &[x, dq], &[6.0, 8.0, 0.0, 0.0]);
+    let q = stored(DType::I8, &[-5.0, 0.0, 3.0, 100.0]);
+    check(op::clip::Clip { low: 0, high: 9 }, 1, &[q], &[0.0, 0.0, 3.0, 9.0]);
+    let q = Given(Type::batched(DType::I8, [1, 3]), vec![-7.0, -3.0, -9.0]);
+    let window = Window::new([2]).with_padding([1]);
+    check(op::max_pool::MaxPool { window }, 1, &[q], &[-7.0, -3.0, -3.0, -9.0]);
 }
 
 fn arithmetic() {

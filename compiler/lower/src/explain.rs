@@ -35,6 +35,8 @@ pub(crate) fn shape_error(site: &Site<'_>, error: &ShapeError) -> Failed {
         }
         ShapeError::InputCount { .. }
         | ShapeError::DType { .. }
+        | ShapeError::Elements { .. }
+        | ShapeError::ChannelCount { .. }
         | ShapeError::Batch { .. }
         | ShapeError::AxisCount { .. }
         | ShapeError::Zero { .. }

@@ -42,6 +42,8 @@ pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<
         Operator::Conv(rule) => contraction(&rule.window, inputs, output),
         Operator::MaxPool(rule) if fits_columns(&rule.window) => all(&Layout::ALL),
         Operator::AveragePool(rule) if fits_columns(&rule.window) => all(&Layout::ALL),
+        // Integers are read and written one by one, in any order.
+        Operator::Quantize(_) | Operator::Dequantize(_) | Operator::QuantizeGrad(_) => all(&Layout::ALL),
         element_wise if is_element_wise(element_wise) => all(&Layout::ALL),
         _ => all(&[Last]),
     };

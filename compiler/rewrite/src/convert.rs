@@ -1,11 +1,13 @@
 //! A graph becomes an e-graph: every node an e-node, equal nodes one class from the start.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use egg::{EGraph, Id};
 use netc_graph::{Graph, NodeId, Operator};
 
 use crate::analysis::{Classes, Meaning};
+use crate::parameter_facts::ParameterFacts;
 
 /// An e-graph and where each node of the given graph went.
 pub(crate) struct Imported {
@@ -24,8 +26,9 @@ impl Imported {
     }
 }
 
-/// Adds all nodes of a graph to a new e-graph; `explained` if egg is to keep what its proofs need.
-pub(crate) fn import(graph: &Graph, explained: bool) -> Imported {
+/// Adds all nodes of a graph to a new e-graph; `explained` if egg is to keep what its proofs need. `parameters` are facts
+/// about the values of some of them.
+pub(crate) fn import(graph: &Graph, parameters: &BTreeMap<String, ParameterFacts>, explained: bool) -> Imported {
     let updated = graph
         .updates()
         .iter()
@@ -33,6 +36,7 @@ pub(crate) fn import(graph: &Graph, explained: bool) -> Imported {
         .collect();
     let meaning = Meaning {
         updated,
+        parameters: Arc::new(parameters.clone()),
         ..Meaning::default()
     };
     let mut classes: Classes = EGraph::new(meaning);

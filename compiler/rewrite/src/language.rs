@@ -107,6 +107,7 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
         Data::F32(values) => values.iter().map(|value| value.to_bits()).collect(),
         Data::I32(values) => values.iter().map(|value| value.cast_unsigned()).collect(),
         Data::U8(values) => values.iter().map(|&value| u32::from(value)).collect(),
+        Data::I8(values) => values.iter().map(|&value| u32::from(value.cast_unsigned())).collect(),
     }
 }
 

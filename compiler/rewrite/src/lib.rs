@@ -39,6 +39,7 @@ mod extract;
 mod language;
 mod matching;
 mod optimize;
+mod parameter_facts;
 mod pieces;
 mod range;
 mod report;
@@ -55,6 +56,7 @@ mod tests;
 
 pub use cost::{Cache, Constants, Machine, MachineError, Prediction};
 pub use optimize::{Optimized, Options, optimize, optimize_observed};
+pub use parameter_facts::ParameterFacts;
 pub use pieces::{LaidOut, Piece};
 pub use report::{Alternative, Applied, Change, Decision, Firing, Phase, Report, Search, Totals};
 pub use rule::{Class, RuleSummary, catalog};

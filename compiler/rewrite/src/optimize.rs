@@ -1,6 +1,6 @@
 //! The whole way: graph → e-graph → saturation → extraction → graph, with a report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use egg::Id;
 use netc_graph::{Graph, NodeId, Operator, Type};
@@ -12,6 +12,7 @@ use crate::cost::{Machine, Places};
 use crate::emit::{Emitted, emit};
 use crate::explain;
 use crate::extract::{Choice, Extraction, Space, extract};
+use crate::parameter_facts::ParameterFacts;
 use crate::pieces::{LaidOut, Piece, pieces};
 use crate::report::{Firing, Phase, Report, Search, Totals};
 use crate::rule::{Class, Rule, Scope};
@@ -29,6 +30,9 @@ pub struct Options {
     pub batch: usize,
     /// How far saturation may go.
     pub limits: Limits,
+    /// What is known about the values that parameters will be bound to, by their keys. The result is right only for
+    /// values of which it holds; what it says of a parameter that the graph updates is not used.
+    pub parameters: BTreeMap<String, ParameterFacts>,
     /// Whether the report says which rules changed what. That takes longer than everything else together.
     pub explain: bool,
 }
@@ -41,6 +45,7 @@ impl Default for Options {
             machine: Machine::reference(),
             batch: 1,
             limits: Limits::default(),
+            parameters: BTreeMap::new(),
             explain: false,
         }
     }
@@ -98,7 +103,7 @@ pub fn optimize_observed(graph: &Graph, options: &Options, observe: &mut dyn FnM
         observe(&phase);
         phases.push(phase);
     };
-    let mut imported = import(graph, options.explain);
+    let mut imported = import(graph, &options.parameters, options.explain);
     done(Phase::new("import", size(&imported)));
     let (space, extraction, written) = cheapest(graph, &imported, options);
     done(Phase {

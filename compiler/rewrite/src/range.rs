@@ -1,11 +1,14 @@
 //! In which interval the elements of a value lie.
 //!
 //! Bounds hold for finite inputs and for rounded arithmetic: an operator that could round across a bound reports
-//! [`Range::ANY`]. The one refinement is [`Range::positive_zero`]: whether a zero may be negative, which decides if
-//! `relu` may be left out without changing a bit.
+//! [`Range::ANY`]. Two refinements: [`Range::positive_zero`], whether a zero may be negative, which decides if `relu` may
+//! be left out without changing a bit; and [`Range::finite`], whether an element can be infinite or NaN although all
+//! inputs of the network are finite. The range of stored integers is that of the integers.
 
 use netc_graph::Operator;
-use netc_runtime::Tensor;
+use netc_graph::operators::quantization::Quantization;
+
+use crate::parameter_facts::ParameterFacts;
 
 /// An interval that holds every element.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +19,8 @@ pub(crate) struct Range {
     pub(crate) high: f32,
     /// No element is -0.
     pub(crate) positive_zero: bool,
+    /// No element is infinite or NaN, for finite inputs of the network.
+    pub(crate) finite: bool,
 }
 
 impl Range {
@@ -24,6 +29,7 @@ impl Range {
         low: f32::NEG_INFINITY,
         high: f32::INFINITY,
         positive_zero: false,
+        finite: false,
     };
 
     const fn within(low: f32, high: f32) -> Self {
@@ -31,7 +37,12 @@ impl Range {
             low,
             high,
             positive_zero: false,
+            finite: false,
         }
+    }
+
+    const fn finite_if(self, finite: bool) -> Self {
+        Self { finite, ..self }
     }
 
     const fn without_negative_zero(self) -> Self {
@@ -52,6 +63,7 @@ impl Range {
             low: self.low.max(other.low),
             high: self.high.min(other.high),
             positive_zero: self.positive_zero || other.positive_zero,
+            finite: self.finite || other.finite,
         }
     }
 
@@ -61,36 +73,62 @@ impl Range {
             low: self.low.min(other.low),
             high: self.high.max(other.high),
             positive_zero: self.positive_zero && other.positive_zero,
+            finite: self.finite && other.finite,
         }
     }
 
-    fn of_tensor(tensor: &Tensor) -> Self {
-        let Some(values) = tensor.as_f32() else {
-            return Self::ANY;
-        };
-        if values.is_empty() || values.iter().any(|value| value.is_nan()) {
-            return Self::ANY;
-        }
+    /// The range of a value of which these facts are known.
+    pub(crate) const fn known(facts: &ParameterFacts) -> Self {
         Self {
-            low: values.iter().copied().fold(f32::INFINITY, f32::min),
-            high: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-            positive_zero: !values.iter().any(|value| *value == 0.0 && value.is_sign_negative()),
+            low: facts.low,
+            high: facts.high,
+            positive_zero: !facts.negative_zero,
+            finite: facts.finite,
         }
+    }
+
+    /// The range of what a quantization's integers stand for.
+    fn stored(quantization: &Quantization) -> Self {
+        let (low, high) = quantization.range();
+        // The product with a positive scale of an integer that is 0 is +0.
+        Self::within(low, high)
+            .without_negative_zero()
+            .finite_if(low.is_finite() && high.is_finite())
     }
 
     /// The range of an operator's result, given its inputs'.
     pub(crate) fn of(operator: &Operator, inputs: &[Self]) -> Self {
         let x = inputs.first().copied().unwrap_or(Self::ANY);
         match operator {
-            Operator::Constant(rule) => Self::of_tensor(&rule.value),
+            // Finite inputs are what every class of rules presumes.
+            Operator::Input(_) => Self::ANY.finite_if(true),
             Operator::Relu(_) => Self {
                 low: x.low.max(0.0),
                 high: x.high.max(0.0),
                 positive_zero: true,
+                finite: x.finite,
             },
+            Operator::Quantize(rule) => {
+                let (low, high) = rule.quantization.limits();
+                Self::within(low as f32, high as f32)
+                    .without_negative_zero()
+                    .finite_if(true)
+            }
+            Operator::Clip(rule) => Self {
+                low: x.low.clamp(rule.low as f32, rule.high as f32),
+                high: x.high.clamp(rule.low as f32, rule.high as f32),
+                positive_zero: true,
+                finite: true,
+            },
+            Operator::Dequantize(rule) => Self::stored(&rule.quantization),
+            Operator::BatchNormGradInput(rule) => Self::quotient(inputs, rule.epsilon),
             // exp is positive, and so is what it is divided by; a tiny quotient rounds to +0.
-            Operator::Sigmoid(_) | Operator::Softmax(_) => Self::within(0.0, 1.0).without_negative_zero(),
-            Operator::Tanh(_) => Self::within(-1.0, 1.0),
+            Operator::Sigmoid(_) | Operator::Softmax(_) => {
+                Self::within(0.0, 1.0).without_negative_zero().finite_if(x.finite)
+            }
+            Operator::Tanh(_) => Self::within(-1.0, 1.0).finite_if(x.finite),
+            Operator::LeakyRelu(rule) if rule.slope.abs() <= 1.0 => Self::ANY.finite_if(x.finite),
+            Operator::Scale(rule) if rule.factor.abs() <= 1.0 && !x.is_rectified() => Self::ANY.finite_if(x.finite),
             Operator::LogSoftmax(_) => Self::within(f32::NEG_INFINITY, 0.0),
             // The same elements, or some of them.
             Operator::MaxPool(_)
@@ -98,7 +136,7 @@ impl Range {
             | Operator::Reshape(_)
             | Operator::Slice(_)
             | Operator::Dropout(_) => x,
-            Operator::Pad(_) => x.union(Self::within(0.0, 0.0).without_negative_zero()),
+            Operator::Pad(_) => x.union(Self::within(0.0, 0.0).without_negative_zero().finite_if(true)),
             Operator::Concat(_) => inputs.iter().copied().reduce(Self::union).unwrap_or(Self::ANY),
             // Means round, but a mean of non-negative elements is not negative.
             Operator::AveragePool(_) | Operator::GlobalAveragePool(_) | Operator::Upsample(_) if x.is_rectified() => {
@@ -111,6 +149,22 @@ impl Range {
                 Self::within(0.0, f32::INFINITY).without_negative_zero()
             }
             _ => Self::ANY,
+        }
+    }
+
+    /// `dy · gamma / √(variance + epsilon)`, where everything is known to be positive: not so small that it could round
+    /// to 0, and a little below what is worked out here in f64.
+    fn quotient(inputs: &[Self], epsilon: f32) -> Self {
+        let &[dy, gamma, variance] = inputs else {
+            return Self::ANY;
+        };
+        let positive = dy.low > 0.0 && gamma.low > 0.0 && variance.low >= 0.0 && variance.high.is_finite();
+        let deviation = (f64::from(variance.high) + f64::from(epsilon)).sqrt();
+        let least = 0.999 * f64::from(dy.low) * f64::from(gamma.low) / deviation;
+        if positive && least > f64::from(f32::MIN_POSITIVE) {
+            Self::within(least as f32, f32::INFINITY).without_negative_zero()
+        } else {
+            Self::ANY
         }
     }
 }

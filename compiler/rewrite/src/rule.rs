@@ -60,6 +60,10 @@ pub(crate) struct Rule {
     /// Whether it is also tried on what is computed when weights are bound. That costs next to nothing, so only rules
     /// that make it smaller are worth it; others would rewrite the arithmetic on weights that rules leave behind.
     pub(crate) on_weights: bool,
+    /// For a rule of class [`Class::Quantized`]: how far apart an element of its two sides may be, given the operator at
+    /// the root.
+    #[cfg_attr(not(test), allow(dead_code, reason = "bounds are checked by tests"))]
+    pub(crate) bound: Option<fn(&Operator) -> f64>,
     /// What it does, under which conditions, and why that helps.
     pub(crate) doc: &'static str,
     /// The operator at the root of the left side, if it is always the same.
@@ -90,6 +94,7 @@ impl Rule {
             class,
             scope: Scope::Any,
             on_weights: false,
+            bound: None,
             doc,
             root: Some(Kind::named(R::NAME)),
             find,
@@ -116,6 +121,7 @@ impl Rule {
             class,
             scope: Scope::Any,
             on_weights: false,
+            bound: None,
             doc,
             root: None,
             find,
@@ -127,6 +133,14 @@ impl Rule {
     pub(crate) fn on_weights(self) -> Self {
         Self {
             on_weights: true,
+            ..self
+        }
+    }
+
+    /// The same rule with the bound that its class needs.
+    pub(crate) fn within(self, bound: fn(&Operator) -> f64) -> Self {
+        Self {
+            bound: Some(bound),
             ..self
         }
     }

@@ -3,7 +3,10 @@
 //! A sample is a pure function of its seed. Shapes are a few elements wide, so that hundreds of them are interpreted in
 //! a moment, but strides, paddings, dilations and groups vary as far as the shape rules admit.
 
+use std::collections::BTreeMap;
+
 use netc_graph::operators::parameter::{Parameter, Role};
+use netc_graph::operators::quantization::Quantization;
 use netc_graph::operators::{
     constant::Constant, conv::Conv, dense::Dense, input::Input, leaky_relu::LeakyRelu, relu::Relu, scale::Scale,
     sigmoid::Sigmoid, tanh::Tanh, window::Window,
@@ -15,6 +18,8 @@ use netc_runtime::{DType, Init, Shape, Tensor};
 /// Builds one random graph.
 pub(crate) struct Sampler {
     pub(crate) graph: Graph,
+    /// Values that parameters of the sample must have.
+    pub(crate) values: BTreeMap<String, Tensor>,
     stream: Stream,
     drawn: u64,
 }
@@ -23,6 +28,7 @@ impl Sampler {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             graph: Graph::new("sample"),
+            values: BTreeMap::new(),
             stream: Stream::new(seed, "sample"),
             drawn: 0,
         }
@@ -204,6 +210,50 @@ impl Sampler {
 
 /// What single families need.
 impl Sampler {
+    /// A parameter of this shape whose elements are `value` of an index and a random number in [-1, 1).
+    pub(crate) fn known(&mut self, shape: impl Into<Shape>, value: impl Fn(usize, f32) -> f32) -> NodeId {
+        let mut tensor = Tensor::zeros(DType::F32, shape);
+        self.drawn += 1;
+        let values = tensor.as_f32_mut().expect("made as f32");
+        self.stream.substream(self.drawn).fill_uniform(-1.0, 1.0, values);
+        for (index, each) in values.iter_mut().enumerate() {
+            *each = value(index, *each);
+        }
+        let parameter = self.parameter("known", tensor.shape().clone(), Role::Weight);
+        self.values.insert(self.graph.node(parameter).name.clone(), tensor);
+        parameter
+    }
+
+    /// A batched input of bytes.
+    pub(crate) fn stored(&mut self, dtype: DType, shape: impl Into<Shape>) -> NodeId {
+        let ty = Type::batched(dtype, shape);
+        self.leaf("stored", Input { ty })
+    }
+
+    /// i8 or u8.
+    pub(crate) fn byte(&mut self) -> DType {
+        if self.coin() { DType::I8 } else { DType::U8 }
+    }
+
+    /// Scales of 1/256 to 1/32 and any zero points, one for all or one for each of the channels. Values of ±1 fill the
+    /// middle of some and reach beyond others.
+    pub(crate) fn quantization(&mut self, dtype: DType, channels: Option<usize>) -> Quantization {
+        let count = channels.unwrap_or(1);
+        let least = if dtype == DType::I8 { -128 } else { 0 };
+        Quantization {
+            dtype,
+            scale: (0..count).map(|_| self.between(1, 8) as f32 / 256.0).collect(),
+            zero_point: (0..count).map(|_| least + self.between(0, 255) as i32).collect(),
+        }
+    }
+
+    /// As [`Sampler::quantization`], of any byte, per tensor or per channel of a value of so many.
+    pub(crate) fn any_quantization(&mut self, channels: usize) -> Quantization {
+        let dtype = self.byte();
+        let channels = self.coin().then_some(channels);
+        self.quantization(dtype, channels)
+    }
+
     /// The fixed integer that random drops take.
     pub(crate) fn key(&mut self) -> NodeId {
         self.leaf(

@@ -284,7 +284,7 @@ pub enum Kernel {
     Pointwise(Pointwise),
     /// Sums and means. See [`Reduce`].
     Reduce(Reduce),
-    /// Reads `x`, writes `y`.
+    /// Reads `x`, writes `y`. A maximum may be of bytes.
     Pool(PoolKind, PoolWindow),
     /// Reads `x`, `dy`, writes `dx` (an average reads only `dy`). A maximum's gradient goes to the first of equals.
     PoolGradient(PoolKind, PoolWindow),
@@ -345,10 +345,30 @@ pub enum Kernel {
         /// Linear interpolation instead of repetition.
         linear: bool,
     },
-    /// `y = x`, element `(n, c, h, w)` to element `(n, c, h, w)`, whatever the two arrangements.
+    /// `y = x`, element `(n, c, h, w)` to element `(n, c, h, w)`, whatever the two arrangements. Of any type.
     Copy,
     /// Reads `x`, writes `y` of as many elements: the elements in channels-first order keep their order.
     Reshape,
+    /// `y = saturate(round(x / scale) + zero_point)`, halves to even, in the written view's type. Reads `x`, and `scale`
+    /// and `zero_point` as f32 views of `x`'s extents whose strides are 0 where they do not vary.
+    Quantize,
+    /// `y = (q - zero_point) · scale`. Reads `q` (i8, u8 or i32), `scale`, `zero_point`, as [`Kernel::Quantize`] does.
+    Dequantize,
+    /// `dx = dq / scale` where `x / scale + zero_point` is within half a step of `low..=high`, else 0. Reads `x`, `dq`,
+    /// `scale`, `zero_point`.
+    QuantizeGradient {
+        /// Least integer of the type.
+        low: i32,
+        /// Greatest integer of the type.
+        high: i32,
+    },
+    /// `y = min(max(q, low), high)` of bytes. Reads `q`, writes `y`.
+    Clip {
+        /// No result is below.
+        low: i32,
+        /// No result is above.
+        high: i32,
+    },
     /// Sets every element that the written view sees to this number. Reads nothing.
     Fill(f32),
     /// Sets the halo to zero: all elements within `before`/`after` rows and columns around the written view. Reads nothing.
@@ -392,6 +412,10 @@ impl Kernel {
             Self::UpsampleGradient { .. } => "upsample_gradient",
             Self::Copy => "copy",
             Self::Reshape => "reshape",
+            Self::Quantize => "quantize",
+            Self::Dequantize => "dequantize",
+            Self::QuantizeGradient { .. } => "quantize_gradient",
+            Self::Clip { .. } => "clip",
             Self::Fill(_) => "fill",
             Self::ZeroHalo { .. } => "zero_halo",
             Self::ClipFactor { .. } => "clip_factor",

@@ -1,7 +1,9 @@
 //! Every operator that is neither element-wise nor a contraction: which kernel makes it.
 
+use netc_graph::operators::quantization::Quantization;
 use netc_graph::operators::upsample::UpsampleMode;
 use netc_graph::{NodeId, Operator};
+use netc_runtime::Shape;
 
 use crate::cluster::ClusterRead;
 use crate::element_wise::{Source, reduction};
@@ -20,6 +22,12 @@ impl Planner<'_> {
             Operator::Concat(rule) => self.emit_concat(position, id, rule.axis),
             Operator::Slice(rule) => self.emit_slice(position, id, rule.axis, rule.start, rule.end),
             Operator::Pad(rule) => self.emit_pad(position, id, rule.axis, rule.before),
+            Operator::Quantize(rule) => self.emit_stored(position, id, &rule.quantization, Kernel::Quantize),
+            Operator::Dequantize(rule) => self.emit_stored(position, id, &rule.quantization, Kernel::Dequantize),
+            Operator::QuantizeGrad(rule) => {
+                let (low, high) = rule.quantization.limits();
+                self.emit_stored(position, id, &rule.quantization, Kernel::QuantizeGradient { low, high });
+            }
             Operator::Softmax(rule) => self.emit_along(position, id, rule.axis, Kernel::Softmax { logarithm: false }),
             Operator::LogSoftmax(rule) => self.emit_along(position, id, rule.axis, Kernel::Softmax { logarithm: true }),
             Operator::SoftmaxGrad(rule) => {
@@ -141,6 +149,22 @@ impl Planner<'_> {
         self.step(id, kernel, reads, write);
     }
 
+    /// Kernels between reals and stored integers read their scales and zero points from constants.
+    fn emit_stored(&mut self, position: usize, id: NodeId, quantization: &Quantization, kernel: Kernel) {
+        let shape = self.graph.ty(id).shape.clone();
+        let inputs = self.graph.inputs(id);
+        let mut reads: Vec<View> = inputs
+            .into_iter()
+            .map(|input| by_channel(self.view(input), &shape))
+            .collect();
+        let extents = reads[0].extents;
+        for numbers in [quantization.scales(), quantization.zero_points()] {
+            reads.push(self.constant_vector(numbers).spread_over(extents));
+        }
+        let write = by_channel(self.destination(position, id), &shape);
+        self.step(id, kernel, reads, write);
+    }
+
     /// Labels have no channel axis: their axes are the rows and columns of the logits.
     fn emit_cross_entropy(&mut self, position: usize, id: NodeId, kernel: Kernel) {
         let inputs = self.graph.inputs(id);
@@ -204,6 +228,10 @@ fn direct_kernel(operator: &Operator) -> Option<Kernel> {
             linear: is_linear(rule.mode),
         },
         Operator::Relayout(_) => Kernel::Copy,
+        Operator::Clip(rule) => Kernel::Clip {
+            low: rule.low,
+            high: rule.high,
+        },
         Operator::ClipFactor(rule) => Kernel::ClipFactor { limit: rule.limit },
         _ => return None,
     })
@@ -213,6 +241,29 @@ const fn is_linear(mode: UpsampleMode) -> bool {
     match mode {
         UpsampleMode::Nearest => false,
         UpsampleMode::Bilinear => true,
+    }
+}
+
+/// A value of more than three axes lies as a flat vector; seen with its channels and everything else.
+fn by_channel(view: View, shape: &Shape) -> View {
+    if shape.rank() <= 3 {
+        return view;
+    }
+    let extents = Axes {
+        channel: shape[0],
+        row: 1,
+        column: shape.element_count() / shape[0],
+    };
+    let stride = view.strides.channel;
+    let strides = Axes {
+        channel: extents.column * stride,
+        row: extents.column * stride,
+        column: stride,
+    };
+    View {
+        extents,
+        strides,
+        ..view
     }
 }
 

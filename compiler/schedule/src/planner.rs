@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use netc_graph::operators::parameter::Role;
 use netc_graph::{Graph, Layout, NodeId, Operator, Type};
-use netc_runtime::DType;
+use netc_runtime::{DType, Tensor};
 
 use crate::cluster::{Cluster, ClusterRead, cluster};
 use crate::expression::Expression;
@@ -371,6 +371,14 @@ impl Planner<'_> {
     /// How a node's value is to lie.
     fn layout(&self, id: NodeId) -> Layout {
         chosen_layout(self.graph, id).unwrap_or(Layout::ChannelsLast)
+    }
+
+    /// A vector that the plan itself brings along.
+    pub(crate) fn constant_vector(&mut self, value: Tensor) -> View {
+        let ty = Type::fixed(value.dtype(), value.shape().clone());
+        let place = Place::Constant(self.plan.constants.len());
+        self.plan.constants.push(value);
+        self.dense(&ty, place)
     }
 
     /// Memory for a dense, channels-first value: in the arena, or prepared if it is known when parameters are bound.

@@ -146,6 +146,7 @@ fn attributes(kernel: &Kernel) -> String {
             format!("label_smoothing={label_smoothing:?}")
         }
         Kernel::Upsample { linear } | Kernel::UpsampleGradient { linear } => format!("linear={linear}"),
+        Kernel::QuantizeGradient { low, high } | Kernel::Clip { low, high } => format!("low={low} high={high}"),
         Kernel::Fill(value) => format!("value={value:?}"),
         Kernel::ZeroHalo { before, after } => {
             format!("before={}x{} after={}x{}", before[0], before[1], after[0], after[1])
@@ -156,6 +157,8 @@ fn attributes(kernel: &Kernel) -> String {
         | Kernel::Softmax { .. }
         | Kernel::SoftmaxGradient { .. }
         | Kernel::Copy
+        | Kernel::Quantize
+        | Kernel::Dequantize
         | Kernel::Reshape => String::new(),
     }
 }

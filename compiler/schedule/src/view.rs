@@ -98,6 +98,22 @@ impl View {
         !self.is_batched() || self.sample_stride == expected
     }
 
+    /// A vector of one number, or of one for each channel, seen at every position of these extents.
+    #[must_use]
+    pub fn spread_over(self, extents: Axes) -> Self {
+        let varies = self.extents.channel > 1;
+        let strides = Axes {
+            channel: if varies { self.strides.channel } else { 0 },
+            row: 0,
+            column: 0,
+        };
+        Self {
+            extents,
+            strides,
+            ..self
+        }
+    }
+
     /// Whether both put every element at the same distance from their first, so that one flat loop serves both.
     #[must_use]
     pub fn same_arrangement(&self, other: &Self) -> bool {

@@ -195,7 +195,7 @@ mod tests {
     fn every_type_plain_and_compressed() {
         let cases = [
             (file(0x08, &[3], &[0, 1, 255]), Data::U8(vec![0, 1, 255])),
-            (file(0x09, &[2], &[0xff, 1]), Data::I32(vec![-1, 1])),
+            (file(0x09, &[2], &[0xff, 1]), Data::I8(vec![-1, 1])),
             (file(0x0b, &[1, 1], &[0xff, 0xfe]), Data::I32(vec![-2])),
             (file(0x0c, &[], &[0, 0, 1, 0]), Data::I32(vec![256])),
             (file(0x0d, &[1], &1.5f32.to_be_bytes()), Data::F32(vec![1.5])),

@@ -178,7 +178,7 @@ impl Feeds {
         let reference = |data: &'a Data| match data {
             Data::F32(values) => InputRef::F32(values),
             Data::I32(values) => InputRef::I32(values),
-            Data::U8(_) => unreachable!("batches hold floats and labels"),
+            Data::U8(_) | Data::I8(_) => unreachable!("batches hold floats and labels"),
         };
         let one = |feed: &Feed| match feed {
             Feed::Samples => reference(batch.inputs.data()),

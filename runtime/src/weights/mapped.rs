@@ -196,7 +196,7 @@ fn converted_values(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
     };
     match element.decode(bytes, ByteOrder::Little) {
         Ok(Data::F32(values)) => Some(values),
-        Ok(Data::I32(_) | Data::U8(_)) | Err(_) => unreachable!("floats decode to f32"),
+        Ok(Data::I32(_) | Data::U8(_) | Data::I8(_)) | Err(_) => unreachable!("floats decode to f32"),
     }
 }
 

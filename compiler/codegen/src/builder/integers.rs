@@ -107,6 +107,18 @@ impl Builder {
         self.add(base, bytes)
     }
 
+    /// As [`Builder::step`], for elements of so many bytes.
+    pub(crate) fn step_of(
+        &mut self,
+        base: impl Into<Int>,
+        index: impl Into<Int>,
+        stride: usize,
+        element_bytes: usize,
+    ) -> Int {
+        let bytes = self.multiply(index, stride * element_bytes);
+        self.add(base, bytes)
+    }
+
     /// A variable that starts as `value`.
     pub(crate) fn int_variable(&mut self, value: impl Into<Int>) -> Int {
         let target = self.register(Class::Int, 1, true);

@@ -68,6 +68,27 @@ impl Builder {
         });
     }
 
+    /// One byte at `base`, as a word.
+    pub(crate) fn load_byte(&mut self, base: Int, signed: bool) -> Word {
+        let address = self.address(base, 0);
+        let result = self.register(Class::Word, 1, false);
+        self.push(Statement::LoadByte {
+            result,
+            address,
+            signed,
+        });
+        Word(result)
+    }
+
+    /// Stores the low 8 bits of a word of one lane.
+    pub(crate) fn store_byte(&mut self, value: Word, base: Int) {
+        let address = self.address(base, 0);
+        self.push(Statement::StoreByte {
+            value: value.0,
+            address,
+        });
+    }
+
     /// Stores the first `count` lanes, at least one.
     pub(crate) fn store_first(&mut self, value: Float, count: usize, base: Int, offset: usize) {
         if count == self.lanes(value) {

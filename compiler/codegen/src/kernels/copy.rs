@@ -2,16 +2,19 @@
 
 use netc_schedule::{Axes, Machine, Step, View};
 
-use super::BuiltKernel;
 use super::nest::{Nest, Split};
 use super::row::each_vector;
 use super::transpose::Transpose;
+use super::{BuiltKernel, bytes};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
 
-/// `y = x` element by element. Elements are moved as 32 bits, whatever they mean.
+/// `y = x` element by element. Elements are moved as 32 bits, whatever they mean, and bytes one by one.
 pub(crate) fn copy(step: &Step, machine: &Machine) -> BuiltKernel {
     let (x, y) = (&step.reads[0], &step.write);
+    if bytes::is_byte(y) {
+        return bytes::copy(x, y);
+    }
     let nest = Nest::new(y.extents, &[x.strides, y.strides]);
     if let Some(transpose) = Transpose::of(&nest, x, y, machine) {
         return transpose.build();

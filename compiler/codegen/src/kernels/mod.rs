@@ -4,10 +4,12 @@
 //! to some tens of microseconds. Argument `i` is the address of element `(0, 0, 0, 0)` of read `i`; the write comes last.
 
 use netc_runtime::program::Tasks;
+use netc_schedule::kernel::PoolKind;
 use netc_schedule::{Kernel, Machine, Step};
 
 use crate::ir;
 
+mod bytes;
 mod channels;
 mod clip_factor;
 mod contract;
@@ -50,6 +52,11 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
         Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),
         Kernel::ClipFactor { limit } => clip_factor::build(step, *limit),
         Kernel::Pointwise(pointwise) => pointwise::build(step, pointwise, machine),
+        Kernel::Quantize => bytes::quantize(step),
+        Kernel::Dequantize => bytes::dequantize(step),
+        &Kernel::QuantizeGradient { low, high } => bytes::quantize_gradient(step, (low, high)),
+        &Kernel::Clip { low, high } => bytes::clip(step, (low, high)),
+        Kernel::Pool(PoolKind::Maximum, pool) if bytes::is_byte(&step.write) => bytes::max_pool(step, *pool),
         Kernel::Copy => copy::copy(step, machine),
         Kernel::Fill(value) => copy::fill(step, *value, machine),
         Kernel::ZeroHalo { before, after } => copy::zero_halo(step, *before, *after, machine),

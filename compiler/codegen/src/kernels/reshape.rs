@@ -6,7 +6,7 @@
 use netc_schedule::{Axes, Kernel, Machine, Step, View};
 
 use super::positions::passes;
-use super::{BuiltKernel, copy};
+use super::{BuiltKernel, bytes, copy};
 use crate::builder::Builder;
 use crate::ir::Int;
 
@@ -71,20 +71,20 @@ fn element_by_element(x: &View, y: &View) -> BuiltKernel {
     let split = passes(channel * row, column * 16, y.is_batched(), 1);
     let mut b = Builder::new();
     let (from, to) = (b.argument(0), b.argument(1));
+    let size = y.dtype.size_bytes();
     split.each(&mut b, &mut |b, sample, (first, last)| {
-        let from = b.step(from, sample, x.sample_stride);
-        let to = b.step(to, sample, y.sample_stride);
+        let from = b.step_of(from, sample, x.sample_stride, size);
+        let to = b.step_of(to, sample, y.sample_stride, size);
         b.for_range(first, last, 1, |b, line| {
             let (c, i) = (b.divide(line, row), b.remainder(line, row));
-            let to = b.step(to, c, y.strides.channel);
-            let to = b.step(to, i, y.strides.row);
+            let to = b.step_of(to, c, y.strides.channel, size);
+            let to = b.step_of(to, i, y.strides.row, size);
             let start = b.multiply(line, column);
             b.for_range(0usize, column, 1, |b, j| {
                 let index = b.add(start, j);
                 let from = place(b, from, x, index);
-                let to = b.step(to, j, y.strides.column);
-                let value = b.load(from, 0, 1);
-                b.store(value, to, 0);
+                let to = b.step_of(to, j, y.strides.column, size);
+                bytes::move_element(b, y.dtype, from, to);
             });
         });
     });
@@ -102,9 +102,10 @@ fn place(b: &mut Builder, base: Int, view: &View, index: Int) -> Int {
         b.divide(rest, view.extents.column),
         b.remainder(rest, view.extents.column),
     );
-    let place = b.step(base, c, view.strides.channel);
-    let place = b.step(place, i, view.strides.row);
-    b.step(place, j, view.strides.column)
+    let size = view.dtype.size_bytes();
+    let place = b.step_of(base, c, view.strides.channel, size);
+    let place = b.step_of(place, i, view.strides.row, size);
+    b.step_of(place, j, view.strides.column, size)
 }
 
 #[cfg(test)]

@@ -207,6 +207,25 @@ impl<'a> Emitter<'a> {
                 self.push(Instruction::with2(Code::Movsxd_r64_rm32, RAX, Machine::EAX));
                 self.set_general(result, RAX);
             }
+            Statement::LoadByte {
+                result,
+                address,
+                signed,
+            } => {
+                let memory = self.memory(address);
+                let code = if signed {
+                    Code::Movsx_r32_rm8
+                } else {
+                    Code::Movzx_r32_rm8
+                };
+                self.push(Instruction::with2(code, Machine::EAX, memory));
+                self.word_from(result, Machine::EAX);
+            }
+            Statement::StoreByte { value, address } => {
+                self.word_to(RAX, value);
+                let memory = self.address(address, RDX);
+                self.push(Instruction::with2(Code::Mov_rm8_r8, memory, Machine::AL));
+            }
             Statement::Assign { target, value } if self.folding.targets.get(&value) != Some(&target) => {
                 self.copy(target, value)
             }

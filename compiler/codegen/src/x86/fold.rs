@@ -118,7 +118,10 @@ impl Finder<'_> {
             if let Some(takes) = takes {
                 return takes.then_some(distance);
             }
-            let changes_memory = matches!(statement, Statement::Store { .. } | Statement::StoreFirst { .. });
+            let changes_memory = matches!(
+                statement,
+                Statement::Store { .. } | Statement::StoreFirst { .. } | Statement::StoreByte { .. }
+            );
             let changes_base =
                 matches!(*statement, Statement::AssignInt { target, .. } if folded.base() == Some(target));
             let is_constant = matches!(folded, Folded::Constant(_));

@@ -6,7 +6,8 @@ use super::slice::Slice;
 
 /// The inputs one after another along one axis.
 ///
-/// - Shapes: `xᵢ: f32[.., nᵢ, ..] → f32[.., Σ nᵢ, ..]`, equal on the other axes; all batched or all fixed.
+/// - Shapes: `xᵢ: f32[.., nᵢ, ..] → f32[.., Σ nᵢ, ..]`, or of i8 or u8, equal on the other axes; all batched or all
+///   fixed, all of one type.
 /// - Gradient: a [`Slice`] of `dy` for each input.
 /// - Errors: [`ShapeError::InputCount`] without inputs; [`ShapeError::Axis`]; [`ShapeError::Mismatch`];
 ///   [`ShapeError::Batch`].
@@ -26,7 +27,8 @@ impl Rule for Concat {
                 found: 0,
             });
         };
-        expect::all_floats(inputs)?;
+        expect::floats_or_bytes(first)?;
+        inputs.iter().try_for_each(|input| expect::dtype(input, first.dtype))?;
         expect::alike_batched(inputs)?;
         let mut extents = first.shape.extents().to_vec();
         extents[self.axis] = expect::axis(self.axis, &first.shape)?;
@@ -48,14 +50,17 @@ impl Rule for Concat {
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
         let lanes = Lanes::new(&output.shape, self.axis, output.samples(batch));
         let blocks = |tensor: &Tensor| tensor.shape().element_count().checked_div(lanes.outer).unwrap_or(0);
-        let mut values = Vec::with_capacity(lanes.outer * lanes.block());
-        for outer in 0..lanes.outer {
-            for input in inputs {
-                let block = blocks(input);
-                values.extend_from_slice(&host::floats(input)[outer * block..][..block]);
+        let mut result = Tensor::zeros(output.dtype, output.host_shape(batch));
+        let mut start = 0;
+        for input in inputs {
+            let block = blocks(input);
+            for outer in 0..lanes.outer {
+                let (from, to) = (outer * block, outer * lanes.block() + start);
+                result.copy_elements(to, input, from..from + block);
             }
+            start += block;
         }
-        host::store(output, batch, values)
+        result
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {

@@ -42,6 +42,7 @@ impl Rule for Constant {
             Data::F32(values) if values.len() <= 4 => format!("value={values:?}"),
             Data::I32(values) if values.len() <= 4 => format!("value={values:?}"),
             Data::U8(values) if values.len() <= 4 => format!("value={values:?}"),
+            Data::I8(values) if values.len() <= 4 => format!("value={values:?}"),
             _ => String::new(),
         }
     }

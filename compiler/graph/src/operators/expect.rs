@@ -28,6 +28,28 @@ pub(crate) fn all_floats(inputs: &[&Type]) -> Result<(), ShapeError> {
     inputs.iter().try_for_each(|ty| dtype(ty, DType::F32))
 }
 
+/// i8 or u8.
+pub(crate) fn bytes(ty: &Type) -> Result<(), ShapeError> {
+    match ty.dtype {
+        DType::I8 | DType::U8 => Ok(()),
+        DType::F32 | DType::I32 => Err(ShapeError::Elements {
+            expected: "i8 or u8",
+            found: ty.dtype,
+        }),
+    }
+}
+
+/// f32, i8 or u8: what operators that only move or compare elements take.
+pub(crate) fn floats_or_bytes(ty: &Type) -> Result<(), ShapeError> {
+    match ty.dtype {
+        DType::F32 | DType::I8 | DType::U8 => Ok(()),
+        DType::I32 => Err(ShapeError::Elements {
+            expected: "f32, i8 or u8",
+            found: ty.dtype,
+        }),
+    }
+}
+
 /// An input of this element type.
 pub(crate) fn dtype(ty: &Type, expected: DType) -> Result<(), ShapeError> {
     if ty.dtype == expected {

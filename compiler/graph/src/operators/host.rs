@@ -1,6 +1,9 @@
-//! Host tensors as the reference meanings read and write them: flat, row-major, summed in f64, stored in f32.
+//! Host tensors as the reference meanings read and write them: flat, row-major, summed in f64, stored in f32. What only
+//! moves elements, and what is stored as integers, keeps its type.
 
-use netc_runtime::{Shape, Tensor};
+use std::borrow::Cow;
+
+use netc_runtime::{DType, Data, Shape, Tensor};
 
 use crate::types::Type;
 
@@ -12,6 +15,46 @@ pub(crate) fn floats(tensor: &Tensor) -> &[f32] {
 /// The elements of a tensor that a shape rule has checked to be i32.
 pub(crate) fn integers(tensor: &Tensor) -> &[i32] {
     tensor.as_i32().expect("the shape rule admits only i32")
+}
+
+/// The elements of a tensor of integers, whatever their width.
+pub(crate) fn any_integers(tensor: &Tensor) -> Box<dyn Iterator<Item = i32> + '_> {
+    match tensor.data() {
+        Data::I8(values) => Box::new(values.iter().map(|&value| i32::from(value))),
+        Data::U8(values) => Box::new(values.iter().map(|&value| i32::from(value))),
+        Data::I32(values) => Box::new(values.iter().copied()),
+        Data::F32(_) => unreachable!("the shape rule admits only integers"),
+    }
+}
+
+/// The elements as f32, which holds every byte.
+pub(crate) fn reals(tensor: &Tensor) -> Cow<'_, [f32]> {
+    match tensor.data() {
+        Data::F32(values) => Cow::Borrowed(values),
+        _ => any_integers(tensor).map(|value| value as f32).collect(),
+    }
+}
+
+/// The result whose elements are those of `tensor` at these indices, in any type.
+pub(crate) fn pick(tensor: &Tensor, output: &Type, batch: usize, indices: impl Iterator<Item = usize>) -> Tensor {
+    let data = match tensor.data() {
+        Data::F32(values) => Data::F32(indices.map(|index| values[index]).collect()),
+        Data::I32(values) => Data::I32(indices.map(|index| values[index]).collect()),
+        Data::U8(values) => Data::U8(indices.map(|index| values[index]).collect()),
+        Data::I8(values) => Data::I8(indices.map(|index| values[index]).collect()),
+    };
+    Tensor::new(output.host_shape(batch), data).expect("as many elements as the shape rule says")
+}
+
+/// The result with these integers, each in the range of the result's type.
+pub(crate) fn store_integers(output: &Type, batch: usize, values: impl Iterator<Item = i32>) -> Tensor {
+    let data = match output.dtype {
+        DType::I8 => Data::I8(values.map(|value| value as i8).collect()),
+        DType::U8 => Data::U8(values.map(|value| value as u8).collect()),
+        DType::I32 => Data::I32(values.collect()),
+        DType::F32 => unreachable!("the shape rule gives integers"),
+    };
+    Tensor::new(output.host_shape(batch), data).expect("as many elements as the shape rule says")
 }
 
 /// The only element of a scalar.

@@ -1,13 +1,16 @@
 //! Maximum over sliding windows.
 
+use super::dequantize::Dequantize;
 use super::max_pool_grad::MaxPoolGrad;
 use super::prelude::*;
+use super::quantization::Quantization;
 use super::window::Window;
 
 /// `y[c, p] = max_k x[c, p·stride + k·dilation - pad]` over the taps inside the input; padding never wins.
 ///
-/// - Shapes: `x: f32[C, *S] → f32[C, *S']`, `S'` by [`Window::output_extents`].
-/// - Gradient: [`MaxPoolGrad`]: all of it goes to the winner. Of equal values the first in row-major order wins.
+/// - Shapes: `x: f32[C, *S] → f32[C, *S']`, or of i8 or u8, `S'` by [`Window::output_extents`].
+/// - Gradient: [`MaxPoolGrad`]: all of it goes to the winner. Of equal values the first in row-major order wins. For
+///   bytes it is f32.
 /// - Numerics: a NaN wins over any number.
 /// - Errors: those of [`Window::pooled_extents`]; [`ShapeError::Rank`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,23 +50,32 @@ impl Rule for MaxPool {
     const NAME: &'static str = "max_pool";
 
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
-        let [x] = expect::floats(inputs)?;
+        let [x] = expect::count(inputs)?;
+        expect::floats_or_bytes(x)?;
         Ok(x.with_shape(pooled_shape(&self.window, &x.shape)?))
     }
 
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
         let shape = host::sample_shape(inputs[0], output.shape.rank());
         let spatial = &shape.extents()[1..];
-        let planes = host::floats(inputs[0]).chunks_exact(spatial.iter().product());
-        let values = planes.flat_map(|plane| self.winners(spatial, plane).into_iter().map(|winner| plane[winner]));
-        host::store(output, batch, values.collect())
+        let x = host::reals(inputs[0]);
+        let area: usize = spatial.iter().product();
+        let planes = x.chunks_exact(area).enumerate();
+        let winners = planes.flat_map(|(number, plane)| {
+            let winners = self.winners(spatial, plane).into_iter();
+            winners.map(move |winner| number * area + winner)
+        });
+        host::pick(inputs[0], output, batch, winners)
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
         let rule = MaxPoolGrad {
             window: self.window.clone(),
         };
-        vec![site.when(0, || graph.derive(site.output, rule, &[site.inputs[0], site.gradient]))]
+        vec![site.when(0, || {
+            let x = real(graph, site);
+            graph.derive(site.output, rule, &[x, site.gradient])
+        })]
     }
 
     fn cost(&self, _: &[&Type], output: &Type) -> Cost {
@@ -73,6 +85,19 @@ impl Rule for MaxPool {
     fn attributes(&self) -> String {
         self.window.attributes()
     }
+}
+
+/// The pooled input as f32: which element wins is the same for bytes and for the numbers that they are.
+fn real(graph: &mut Graph, site: &GradientSite<'_>) -> NodeId {
+    let x = site.inputs[0];
+    let dtype = graph.ty(x).dtype;
+    if dtype == DType::F32 {
+        return x;
+    }
+    let rule = Dequantize {
+        quantization: Quantization::unit(dtype),
+    };
+    graph.derive(site.output, rule, &[x])
 }
 
 /// `[C, *S']` of pooling `[C, *S]`.

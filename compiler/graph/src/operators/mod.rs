@@ -1,6 +1,6 @@
 //! One file per operator: its attributes, shape rule, reference meaning, gradient, cost and text form.
 //!
-//! Beside them, what several share: [`window`] (sliding windows), and, private to this folder, `axis` (lanes along one
+//! Beside them, what several share: [`window`] (sliding windows), [`quantization`] (integers for reals), and, private to this folder, `axis` (lanes along one
 //! axis), `broadcast` (fixed beside batched), `channels` (sums per channel), `expect` (requirements of shape rules), `host`
 //! (host tensors) and `step` (optimizer steps).
 //!
@@ -30,6 +30,7 @@ pub mod channel_sum;
 pub mod channel_variance;
 pub mod channel_variance_grad;
 mod channels;
+pub mod clip;
 pub mod clip_factor;
 pub mod concat;
 pub mod constant;
@@ -41,6 +42,7 @@ pub mod cross_entropy_grad;
 pub mod dense;
 pub mod dense_grad_input;
 pub mod dense_grad_weight;
+pub mod dequantize;
 pub mod dropout;
 mod expect;
 pub mod global_average_pool;
@@ -64,6 +66,9 @@ pub mod multiply;
 pub mod multiply_scalar;
 pub mod pad;
 pub mod parameter;
+pub mod quantization;
+pub mod quantize;
+pub mod quantize_grad;
 pub mod random_drop;
 pub mod relayout;
 pub mod relu;

@@ -4,7 +4,7 @@ use super::prelude::*;
 
 /// The elements of `x` in the same row-major order under another shape; flattening is a reshape to `[n]`.
 ///
-/// - Shapes: `x: f32[*] → f32[shape]`, of as many elements per sample.
+/// - Shapes: `x: f32[*] → f32[shape]`, or of i8 or u8, of as many elements per sample.
 /// - Gradient: the reshape back.
 /// - Errors: [`ShapeError::ElementCount`] if the numbers of elements differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,8 @@ impl Rule for Reshape {
     const NAME: &'static str = "reshape";
 
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
-        let [x] = expect::floats(inputs)?;
+        let [x] = expect::count(inputs)?;
+        expect::floats_or_bytes(x)?;
         let from = x.shape.element_count();
         if from != self.shape.element_count() {
             return Err(ShapeError::ElementCount {
@@ -29,7 +30,7 @@ impl Rule for Reshape {
     }
 
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
-        host::store(output, batch, host::floats(inputs[0]).to_vec())
+        host::pick(inputs[0], output, batch, 0..inputs[0].data().len())
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {

@@ -6,7 +6,7 @@ use super::prelude::*;
 
 /// The elements `start..end` of one axis.
 ///
-/// - Shapes: `x: f32[.., n, ..] → f32[.., end - start, ..]`.
+/// - Shapes: `x: f32[.., n, ..] → f32[.., end - start, ..]`, or of i8 or u8.
 /// - Gradient: [`Pad`] of `dy` with zeros where nothing was taken.
 /// - Errors: [`ShapeError::Axis`]; [`ShapeError::Slice`] unless `start < end ≤ n`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,8 @@ impl Rule for Slice {
     const NAME: &'static str = "slice";
 
     fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
-        let [x] = expect::floats(inputs)?;
+        let [x] = expect::count(inputs)?;
+        expect::floats_or_bytes(x)?;
         let extent = expect::axis(self.axis, &x.shape)?;
         if self.start >= self.end || self.end > extent {
             return Err(ShapeError::Slice {
@@ -38,14 +39,13 @@ impl Rule for Slice {
     }
 
     fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
-        let x = host::floats(inputs[0]);
         let x_shape = host::sample_shape(inputs[0], output.shape.rank());
         let lanes = Lanes::new(&x_shape, self.axis, output.samples(batch));
         let taken = (0..lanes.outer).flat_map(|outer| {
-            let block = &x[outer * lanes.block()..][..lanes.block()];
-            &block[self.start * lanes.inner..self.end * lanes.inner]
+            let block = outer * lanes.block();
+            block + self.start * lanes.inner..block + self.end * lanes.inner
         });
-        host::store(output, batch, taken.copied().collect())
+        host::pick(inputs[0], output, batch, taken)
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {

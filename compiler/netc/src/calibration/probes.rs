@@ -272,7 +272,9 @@ impl Probe {
                 match port.dtype {
                     // No zeros and no powers of two: numbers as they come.
                     DType::F32 => Data::F32((0..count).map(|index| 0.1 + (index % 7) as f32 * 0.13).collect()),
-                    DType::I32 | DType::U8 => Data::I32(vec![0; count]),
+                    DType::I32 => Data::I32(vec![0; count]),
+                    DType::U8 => Data::U8(vec![0; count]),
+                    DType::I8 => Data::I8(vec![0; count]),
                 }
             };
             ports.iter().map(data).collect()
@@ -345,7 +347,8 @@ fn borrow(data: &Data) -> InputRef<'_> {
     match data {
         Data::F32(values) => InputRef::F32(values),
         Data::I32(values) => InputRef::I32(values),
-        Data::U8(_) => unreachable!("no program takes bytes"),
+        Data::U8(values) => InputRef::U8(values),
+        Data::I8(values) => InputRef::I8(values),
     }
 }
 
@@ -353,7 +356,8 @@ fn borrow_mut(data: &mut Data) -> OutputMut<'_> {
     match data {
         Data::F32(values) => OutputMut::F32(values),
         Data::I32(values) => OutputMut::I32(values),
-        Data::U8(_) => unreachable!("no program gives bytes"),
+        Data::U8(values) => OutputMut::U8(values),
+        Data::I8(values) => OutputMut::I8(values),
     }
 }
 

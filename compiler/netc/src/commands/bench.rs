@@ -285,6 +285,7 @@ fn filled(program: &Program, port: &Port, batch: usize) -> Data {
         }
         DType::I32 => Data::I32(vec![0; count]),
         DType::U8 => Data::U8(vec![0; count]),
+        DType::I8 => Data::I8(vec![0; count]),
     }
 }
 
@@ -292,7 +293,8 @@ fn reference(data: &Data) -> InputRef<'_> {
     match data {
         Data::F32(values) => InputRef::F32(values),
         Data::I32(values) => InputRef::I32(values),
-        Data::U8(_) => unreachable!("no program takes bytes"),
+        Data::U8(values) => InputRef::U8(values),
+        Data::I8(values) => InputRef::I8(values),
     }
 }
 
@@ -300,7 +302,8 @@ fn reference_mut(data: &mut Data) -> OutputMut<'_> {
     match data {
         Data::F32(values) => OutputMut::F32(values),
         Data::I32(values) => OutputMut::I32(values),
-        Data::U8(_) => unreachable!("no program gives bytes"),
+        Data::U8(values) => OutputMut::U8(values),
+        Data::I8(values) => OutputMut::I8(values),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn read(network: &Network, path: &Path, shape: &Shape, dtype: DType) 
     let stored = with_batch(stored, shape, path)?;
     match (stored.dtype(), dtype) {
         (DType::U8, DType::F32) => from_pixels(network, &stored, shape),
-        (DType::I32, DType::F32) => Ok(from_integers(stored)),
+        (DType::I32 | DType::I8, DType::F32) => Ok(from_integers(stored)),
         (found, wanted) if found == wanted => Ok(stored),
         (found, wanted) => bail!("{}: holds {found}, the input takes {wanted}", path.display()),
     }
@@ -66,6 +66,7 @@ fn from_integers(stored: Tensor) -> Tensor {
         Data::I32(values) => values.into_iter().map(|value| value as f32).collect(),
         Data::F32(values) => values,
         Data::U8(values) => values.into_iter().map(f32::from).collect(),
+        Data::I8(values) => values.into_iter().map(f32::from).collect(),
     };
     Tensor::from_f32(shape, values).expect("one number for each that was there")
 }

@@ -146,7 +146,8 @@ fn bound_nodes(graph: &Graph) -> BTreeSet<NodeId> {
             Operator::Input(_) => false,
             Operator::Parameter(_) => !updated.contains(&id),
             Operator::Constant(_) => true,
-            _ => !inputs.is_empty() && inputs.iter().all(|input| bound.contains(input)),
+            // What is one for every sample is made by a run, which knows how many there are.
+            _ => !graph.ty(id).batched && !inputs.is_empty() && inputs.iter().all(|input| bound.contains(input)),
         };
         if is_bound {
             bound.insert(id);

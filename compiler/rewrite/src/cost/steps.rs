@@ -6,6 +6,7 @@
 
 use netc_graph::operators::upsample::UpsampleMode;
 use netc_graph::{Layout, Operator, Type};
+use netc_runtime::DType;
 
 use super::{Machine, Site};
 
@@ -51,6 +52,7 @@ const MAXIMUM: f64 = 3.0;
 /// Pooling: every window visits its taps.
 pub(super) fn window(site: &Site<'_>) -> f64 {
     match site.operator {
+        Operator::MaxPool(_) if is_byte(site.output) => one_by_one(site),
         Operator::MaxPool(rule) => windows(site, site.output, rule.window.tap_count() as f64 * MAXIMUM),
         Operator::AveragePool(rule) => windows(site, site.output, rule.window.tap_count() as f64),
         _ => unreachable!("the table sends poolings"),
@@ -77,6 +79,24 @@ fn windows(site: &Site<'_>, result: &Type, operations: f64) -> f64 {
     site.machine
         .cycles_ns(lines * site.samples() * cycles)
         .max(site.traffic_ns())
+}
+
+const fn is_byte(ty: &Type) -> bool {
+    matches!(ty.dtype, DType::I8 | DType::U8)
+}
+
+/// Kernels on stored integers go from element to element, and from tap to tap.
+pub(super) fn one_by_one(site: &Site<'_>) -> f64 {
+    let constants = &site.machine.constants;
+    let (visits, operations) = match site.operator {
+        Operator::MaxPool(rule) => (rule.window.tap_count() as f64, MAXIMUM),
+        Operator::Quantize(_) | Operator::QuantizeGrad(_) => (1.0, 6.0),
+        Operator::Dequantize(_) | Operator::Clip(_) => (1.0, 2.0),
+        _ => (1.0, 0.0),
+    };
+    let count = site.output.shape.element_count() as f64 * site.samples() * visits;
+    let cycles = operations.mul_add(constants.operation_cycles, constants.element_cycles);
+    site.machine.cycles_ns(count * cycles).max(site.traffic_ns())
 }
 
 /// Softmax and its relatives: an exponential for each element.
@@ -203,6 +223,9 @@ pub(super) fn loss_gradient(site: &Site<'_>) -> f64 {
 
 /// Elements to other places.
 pub(super) fn copies(site: &Site<'_>) -> f64 {
+    if is_byte(site.output) {
+        return one_by_one(site);
+    }
     channel_spread(site)
 }
 

@@ -9,7 +9,7 @@ use super::product::{
 };
 use super::steps::{
     Element, batch_spread, channel_spread, copies, cross_entropy, exponentials, loss_gradient, neighbors,
-    neighbors_gradient, nothing, rearranged, reduction, relayout, upsample, window, window_gradient,
+    neighbors_gradient, nothing, one_by_one, rearranged, reduction, relayout, upsample, window, window_gradient,
 };
 
 /// Nanoseconds of a step but for its fee.
@@ -110,6 +110,9 @@ pub(super) const fn work(operator: &Operator) -> Work {
         | Operator::MovingAverage(_) => plain(2.0),
         // Divisions and a root.
         Operator::AdamStep(_) => function(2.0),
+        Operator::Quantize(_) | Operator::Dequantize(_) | Operator::QuantizeGrad(_) | Operator::Clip(_) => {
+            Work::Step(one_by_one)
+        }
         Operator::ClipFactor(_) => Work::Step(nothing),
     }
 }

@@ -8,8 +8,10 @@ mod identity;
 mod linear;
 mod merging;
 mod pooling;
+mod quantization;
 mod scaling;
 mod shaping;
+mod sparsity;
 mod weights;
 
 use crate::rule::Rule;
@@ -25,9 +27,14 @@ pub(crate) fn all() -> Vec<Rule> {
         linear::rules(),
         merging::rules(),
         algorithms::rules(),
+        quantization::rules(),
+        sparsity::rules(),
     ];
     let tidying = tidying.into_iter().flatten().map(Rule::on_weights);
-    tidying.chain(others.into_iter().flatten()).collect()
+    tidying
+        .chain(others.into_iter().flatten())
+        .chain(quantization::folding())
+        .collect()
 }
 
 /// What most families need.

@@ -15,6 +15,7 @@ pub(super) fn rules() -> Vec<Rule> {
     rules.extend(factors());
     rules.extend(normalizations());
     rules.extend(affine_moves());
+    rules.extend(known_factors());
     rules
 }
 
@@ -286,6 +287,55 @@ fn normalizations() -> Vec<Rule> {
                 let inner = s.node(ScaleShift {}, &inner);
                 let outer = [inner, s.vector(3), s.vector(3)];
                 s.node(ScaleShift {}, &outer)
+            },
+        ),
+    ]
+}
+
+/// Where factors are known to be positive: of constants, and of parameters whose facts are given.
+fn known_factors() -> Vec<Rule> {
+    vec![
+        Rule::new::<ScaleShift>(
+            "scale-shift-of-max-pool",
+            BitExact,
+            "Positive factors, and summands, per channel pass through a maximum towards weights that can take them over: rounding is monotone, so the winner stays the winner.",
+            |m, affine| {
+                let &[x, scale, shift] = affine.inputs else { return };
+                for pool in m.definitions::<MaxPool>(x) {
+                    if m.facts(scale).range.low > 0.0 {
+                        let inner = term(ScaleShift {}, [pool.inputs[0].into(), scale.into(), shift.into()]);
+                        m.found(affine.over(0, &pool), term(pool.rule.clone(), [inner]));
+                    }
+                }
+            },
+            |s| {
+                let x = s.image(3);
+                let window = s.spatial_window(x);
+                let y = s.node(MaxPool { window }, &[x]);
+                let inputs = [y, s.known([3], |_, random| random.abs() + 0.1), s.vector(3)];
+                s.node(ScaleShift {}, &inputs)
+            },
+        ),
+        Rule::new::<MaxPool>(
+            "max-pool-of-scale-shift",
+            BitExact,
+            "Positive factors, and summands, per channel on fewer elements.",
+            |m, pool| {
+                for affine in m.definitions::<ScaleShift>(pool.inputs[0]) {
+                    let &[x, scale, shift] = affine.inputs else { continue };
+                    if m.facts(scale).range.low > 0.0 {
+                        let pooled = term(pool.rule.clone(), [x.into()]);
+                        let right = term(ScaleShift {}, [pooled, scale.into(), shift.into()]);
+                        m.found(pool.over(0, &affine), right);
+                    }
+                }
+            },
+            |s| {
+                let x = s.image(3);
+                let inputs = [x, s.known([3], |_, random| random.abs() + 0.1), s.vector(3)];
+                let y = s.node(ScaleShift {}, &inputs);
+                let window = s.spatial_window(y);
+                s.node(MaxPool { window }, &[y])
             },
         ),
     ]

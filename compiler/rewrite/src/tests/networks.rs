@@ -8,13 +8,13 @@ use super::oracle::{bindings, run};
 use crate::sample::Sampler;
 use crate::{Options, StopReason, optimize};
 
-fn named(graph: &mut Graph, name: &str, operator: impl Into<Operator>, inputs: &[NodeId]) -> NodeId {
+pub(super) fn named(graph: &mut Graph, name: &str, operator: impl Into<Operator>, inputs: &[NodeId]) -> NodeId {
     graph
         .add(name, operator, inputs, None)
         .expect("a test network is valid")
 }
 
-fn parameter(graph: &mut Graph, name: &str, shape: &[usize]) -> NodeId {
+pub(super) fn parameter(graph: &mut Graph, name: &str, shape: &[usize]) -> NodeId {
     use netc_graph::operators::parameter::{Parameter, Role};
     let init = netc_runtime::Init::Constant(0.0);
     named(
@@ -29,12 +29,12 @@ fn parameter(graph: &mut Graph, name: &str, shape: &[usize]) -> NodeId {
     )
 }
 
-fn input(graph: &mut Graph, shape: &[usize]) -> NodeId {
+pub(super) fn input(graph: &mut Graph, shape: &[usize]) -> NodeId {
     let ty = netc_graph::Type::batched(netc_runtime::DType::F32, shape);
     named(graph, "image", op::input::Input { ty }, &[])
 }
 
-fn conv(graph: &mut Graph, x: NodeId, name: &str, outputs: usize, biased: bool) -> NodeId {
+pub(super) fn conv(graph: &mut Graph, x: NodeId, name: &str, outputs: usize, biased: bool) -> NodeId {
     let channels = graph.ty(x).shape[0];
     let mut inputs = vec![
         x,
@@ -54,7 +54,7 @@ fn conv(graph: &mut Graph, x: NodeId, name: &str, outputs: usize, biased: bool) 
     )
 }
 
-fn norm(graph: &mut Graph, x: NodeId, name: &str) -> NodeId {
+pub(super) fn norm(graph: &mut Graph, x: NodeId, name: &str) -> NodeId {
     let channels = graph.ty(x).shape[0];
     let statistics = ["weight", "bias", "running_mean", "running_variance"];
     let mut inputs = vec![x];

@@ -5,7 +5,7 @@ use netc_graph::operators::parameter::Role;
 use netc_graph::operators::{add::Add, constant::Constant, leaky_relu::LeakyRelu, scale::Scale};
 use netc_graph::{Graph, NodeId, Operator};
 use netc_runtime::random::Stream;
-use netc_runtime::{DType, Tensor};
+use netc_runtime::{DType, Data, Tensor};
 
 /// Samples of a run in tests.
 pub(super) const BATCH: usize = 2;
@@ -17,7 +17,16 @@ pub(super) fn bindings(graph: &Graph, seed: u64) -> Bindings {
         let node = graph.node(id);
         let mut tensor = Tensor::zeros(node.ty.dtype, node.ty.host_shape(BATCH));
         let stream = Stream::new(seed, &node.name);
-        if node.ty.dtype == DType::I32 {
+        if let DType::I8 | DType::U8 = node.ty.dtype {
+            let count = tensor.shape().element_count() as u64;
+            let bytes = (0..count).map(|index| (stream.u32_at(index) >> 8) as u8);
+            let data = if node.ty.dtype == DType::U8 {
+                Data::U8(bytes.collect())
+            } else {
+                Data::I8(bytes.map(u8::cast_signed).collect())
+            };
+            tensor = Tensor::new(tensor.shape().clone(), data).expect("as many as there are");
+        } else if node.ty.dtype == DType::I32 {
             let count = tensor.shape().element_count() as u64;
             let values = (0..count)
                 .map(|index| (stream.u32_at(index) % 2).cast_signed())
@@ -45,27 +54,36 @@ pub(super) fn run(graph: &Graph, bindings: &Bindings) -> Vec<(String, Tensor)> {
 /// The same bits.
 pub(super) fn assert_same_bits(left: &Tensor, right: &Tensor, what: &str) {
     assert_eq!(left.shape(), right.shape(), "{what}");
-    let bits = |tensor: &Tensor| -> Vec<u32> {
-        tensor
-            .as_f32()
-            .expect("results are f32")
-            .iter()
-            .map(|value| value.to_bits())
-            .collect()
+    let bits = |tensor: &Tensor| -> Option<Vec<u32>> {
+        let values = tensor.as_f32()?;
+        Some(values.iter().map(|value| value.to_bits()).collect())
     };
-    assert_eq!(bits(left), bits(right), "{what}: {left:?} and {right:?}");
+    let same = match (bits(left), bits(right)) {
+        (Some(left), Some(right)) => left == right,
+        _ => left.data() == right.data(),
+    };
+    assert!(same, "{what}: {left:?} and {right:?}");
 }
 
 /// No element further apart than the bound.
 pub(super) fn assert_close(left: &Tensor, right: &Tensor, bound: f64, what: &str) {
     assert_eq!(left.shape(), right.shape(), "{what}");
-    let pairs = left.as_f32().expect("f32").iter().zip(right.as_f32().expect("f32"));
-    for (index, (left, right)) in pairs.enumerate() {
-        let difference = (f64::from(*left) - f64::from(*right)).abs();
+    for (index, (left, right)) in reals(left).into_iter().zip(reals(right)).enumerate() {
+        let difference = (left - right).abs();
         assert!(
             difference <= bound,
             "{what}: element {index} is {left} and {right}, further apart than {bound:e}"
         );
+    }
+}
+
+/// The elements as they are, stored integers as integers.
+pub(super) fn reals(tensor: &Tensor) -> Vec<f64> {
+    match tensor.data() {
+        Data::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        Data::I32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        Data::U8(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        Data::I8(values) => values.iter().map(|&value| f64::from(value)).collect(),
     }
 }
 

@@ -1,10 +1,14 @@
 //! Every rule on at least 200 random samples: both sides interpreted and compared as the rule's class demands.
 
+use std::collections::BTreeMap;
+
 use netc_graph::{Graph, NodeId};
+use netc_runtime::Tensor;
 
 use super::oracle::{assert_close, assert_same_bits, bindings, rounding_bound, run};
 use crate::convert::{Imported, import};
 use crate::matching::{Match, Term};
+use crate::parameter_facts::ParameterFacts;
 use crate::rule::{Class, Rule};
 use crate::rules;
 use crate::sample::Sampler;
@@ -15,12 +19,21 @@ const MATCHES: usize = 200;
 /// Samples made for each rule; conditions may rule out some of them, but not most.
 const SAMPLES: u64 = 400;
 
-/// The graph of a sample, with the sample as its output.
-fn sample(rule: &Rule, seed: u64) -> Graph {
+/// The graph of a sample, with the sample as its output, and the values that some of its parameters have.
+pub(super) fn sample(rule: &Rule, seed: u64) -> (Graph, BTreeMap<String, Tensor>) {
     let mut sampler = Sampler::new(seed);
     let root = (rule.sample)(&mut sampler);
     sampler.graph.add_output("left", root);
-    sampler.graph
+    (sampler.graph, sampler.values)
+}
+
+/// The e-graph of a sample, with the facts of the values that are given.
+pub(super) fn imported(graph: &Graph, values: &BTreeMap<String, Tensor>) -> Imported {
+    let facts = values
+        .iter()
+        .map(|(name, value)| (name.clone(), ParameterFacts::of(value)))
+        .collect();
+    import(graph, &facts, false)
 }
 
 /// Adds a right side to the graph whose e-graph it was found in.
@@ -34,7 +47,14 @@ fn build(graph: &mut Graph, imported: &Imported, term: &Term, like: NodeId) -> N
     }
 }
 
-fn compare(rule: &Rule, graph: &Graph, imported: &Imported, found: &Match, seed: u64) {
+fn compare(
+    rule: &Rule,
+    graph: &Graph,
+    values: &BTreeMap<String, Tensor>,
+    imported: &Imported,
+    found: &Match,
+    seed: u64,
+) {
     let like = imported.order[imported.classes[found.root].data.origins[0]];
     let (mut left, mut right) = (Graph::clone(graph), Graph::clone(graph));
     left.retain_outputs(|_| false);
@@ -42,7 +62,8 @@ fn compare(rule: &Rule, graph: &Graph, imported: &Imported, found: &Match, seed:
     left.add_output("y", like);
     let made = build(&mut right, imported, &found.right, like);
     right.add_output("y", made);
-    let bound = bindings(graph, seed);
+    let mut bound = bindings(graph, seed);
+    bound.parameters.extend(values.clone());
     let (left_value, right_value) = (&run(&left, &bound)[0].1, &run(&right, &bound)[0].1);
     let what = format!("{} on sample {seed}", rule.name);
     match rule.class {
@@ -51,7 +72,11 @@ fn compare(rule: &Rule, graph: &Graph, imported: &Imported, found: &Match, seed:
             let tolerance = rounding_bound(&left, &bound) + rounding_bound(&right, &bound);
             assert_close(left_value, right_value, tolerance, &what);
         }
-        Class::Quantized | Class::Architectural => panic!("{what}: no rule of this class runs in an e-graph yet"),
+        Class::Quantized => {
+            let bound = rule.bound.unwrap_or_else(|| panic!("{what}: the rule states no bound"));
+            assert_close(left_value, right_value, bound(&graph.node(like).operator), &what);
+        }
+        Class::Architectural => panic!("{what}: no rule of this class runs in an e-graph"),
     }
 }
 
@@ -60,10 +85,10 @@ fn both_sides_of_every_rule_agree() {
     for rule in rules::all() {
         let mut compared = 0;
         for seed in 0..SAMPLES {
-            let graph = sample(&rule, seed);
-            let imported = import(&graph, false);
+            let (graph, values) = sample(&rule, seed);
+            let imported = imported(&graph, &values);
             for found in search(&imported.classes, &rule) {
-                compare(&rule, &graph, &imported, &found, seed);
+                compare(&rule, &graph, &values, &imported, &found, seed);
                 compared += 1;
             }
             if compared >= MATCHES {
@@ -82,6 +107,11 @@ fn both_sides_of_every_rule_agree() {
 fn names_are_unique_and_docs_are_sentences() {
     let rules = rules::all();
     assert!(rules.len() >= 45, "{} rules", rules.len());
+    let bounded = |rule: &Rule| rule.bound.is_some() == (rule.class == Class::Quantized);
+    assert!(
+        rules.iter().all(bounded),
+        "rules of class quantized, and no others, state a bound"
+    );
     for (index, rule) in rules.iter().enumerate() {
         assert!(
             rules[..index].iter().all(|other| other.name != rule.name),
@@ -101,7 +131,8 @@ fn names_are_unique_and_docs_are_sentences() {
 fn every_rule_is_found_by_saturation_and_keeps_its_sample() {
     for rule in rules::all() {
         let fired = (0..20).any(|seed| {
-            let mut imported = import(&sample(&rule, seed), false);
+            let (graph, values) = sample(&rule, seed);
+            let mut imported = imported(&graph, &values);
             let saturation = crate::saturate::saturate(&mut imported.classes, &[&rule], crate::Limits::default());
             saturation.applications[0] > 0
         });
@@ -116,8 +147,8 @@ fn catalog_as_text() {
     for rule in rules::all() {
         let (graph, imported, found) = (0..SAMPLES)
             .find_map(|seed| {
-                let graph = sample(&rule, seed);
-                let imported = import(&graph, false);
+                let (graph, values) = sample(&rule, seed);
+                let imported = imported(&graph, &values);
                 let found = search(&imported.classes, &rule).into_iter().next()?;
                 Some((graph, imported, found))
             })
