@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use netc::stages::graph::{Bindings, Graph, Operator, interpret};
+use netc::stages::rewrite;
 use netc::stages::rewrite::Machine;
 use netc::stages::runtime::random::Stream;
 use netc::stages::runtime::recipe::{Loss, Optimizer, TrainRecipe};
@@ -343,28 +344,21 @@ fn random_networks_use_every_layer() {
     }
 }
 
+/// However layers come together, the rewriter finds its end: no random network makes it breed ways without bound.
 #[test]
-#[ignore = "hunt"]
-fn hunt() {
-    use proptest::strategy::ValueTree;
+fn random_networks_are_optimized_within_limits() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut worst = 0.0_f64;
-    for case in 0..20000 {
-        let (text, network) = self::network().new_tree(&mut runner).unwrap().current();
-        let start = std::time::Instant::now();
-        let (send, receive) = std::sync::mpsc::channel();
-        let graph = network.graph().clone();
-        std::thread::spawn(move || {
-            let _ = send.send(netc::stages::rewrite::optimize(&graph, &Default::default()).report.search);
-        });
-        let Ok(search) = receive.recv_timeout(std::time::Duration::from_secs(10)) else {
-            println!("HANG case {case}\n{text}");
-            std::process::exit(3);
-        };
-        let t = start.elapsed().as_secs_f64();
-        if t > worst {
-            worst = t;
-            println!("case {case}: {t:.3}s {search:?}\n{text}");
-        }
+    for case in 0..400 {
+        let tree = network().new_tree(&mut runner).expect("networks are easily drawn");
+        let (text, network) = proptest::strategy::ValueTree::current(&tree);
+        let search = rewrite::optimize(network.graph(), &rewrite::Options::default())
+            .report
+            .search;
+        assert_eq!(
+            search.stop,
+            rewrite::StopReason::Saturated,
+            "case {case}: {search:?}\n{text}"
+        );
+        assert!(search.nodes < 2_000, "case {case}: {search:?}\n{text}");
     }
 }

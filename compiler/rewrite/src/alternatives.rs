@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use egg::Id;
 use netc_graph::{Graph, Operator};
 
 use crate::convert::Imported;
@@ -44,7 +45,9 @@ impl Alternatives<'_> {
     }
 
     fn decision(&self, group: &Group) -> Option<Decision> {
-        let run = self.steps(self.choice, group.class);
+        let (mut new, _) = reach(self.imported, self.space, self.choice, group.class);
+        new.reverse();
+        let run = self.steps(self.choice, new);
         let lost = self.lost(group, &run);
         if lost.is_empty() || run.is_empty() {
             return None;
@@ -96,14 +99,24 @@ impl Alternatives<'_> {
     fn forced(&self, class: usize, way: usize) -> Option<(Vec<Step>, u64)> {
         let space = self.space.with_only(class, way);
         let choice = extract(&space, self.choice).choice;
-        let used = space.order(&choice)?.contains(&class) && choice[class] == way;
-        used.then(|| (self.steps(&choice, class), self.space.total(&choice).unwrap_or(u64::MAX)))
+        let order = space.order(&choice)?;
+        if !order.contains(&class) || choice[class] != way {
+            return None;
+        }
+        // What the rest of the network computes anyway, in whatever layout, is there for every way.
+        let value = |class: usize| self.space.id(class);
+        let needed = self.space.order(self.choice)?;
+        let there: BTreeSet<Id> = needed.into_iter().map(value).collect();
+        let more = order
+            .into_iter()
+            .filter(|&each| each == class || !there.contains(&value(each)))
+            .filter(|&each| self.space.computed(&choice, each) == each);
+        let steps = self.steps(&choice, more.collect());
+        Some((steps, space.total(&choice)?))
     }
 
-    /// What runs to make a class from what other parts make, in the order in which it runs.
-    fn steps(&self, choice: &Choice, class: usize) -> Vec<Step> {
-        let (mut new, _) = reach(self.imported, self.space, choice, class);
-        new.reverse();
+    /// What runs to make these classes.
+    fn steps(&self, choice: &Choice, new: Vec<usize>) -> Vec<Step> {
         let classes = &self.imported.classes;
         let runs = |class: &usize| !classes[self.space.id(*class)].data.bound;
         let step = |class: usize| {

@@ -73,7 +73,19 @@ pub(crate) struct Definition<'a, R> {
     left: Left,
 }
 
-impl<R> Definition<'_, R> {
+impl<'a, R> Definition<'a, R> {
+    fn new(rule: &'a R, node: &'a ENode) -> Self {
+        let left = Left {
+            node: node.clone(),
+            expanded: Vec::new(),
+        };
+        Self {
+            rule,
+            inputs: &node.inputs,
+            left,
+        }
+    }
+
     pub(crate) fn left(&self) -> Left {
         self.left.clone()
     }
@@ -270,21 +282,8 @@ impl<'a> Matcher<'a> {
 
     /// Every way in which a class is made by an operator of type `R`.
     pub(crate) fn definitions<R: Is>(&self, class: Id) -> Vec<Definition<'a, R>> {
-        let table = &self.classes.analysis.table;
-        let members = self.classes[class].nodes.iter();
-        members
-            .filter_map(|node| {
-                let rule = R::of(&table.get(node.operator).operator)?;
-                let left = Left {
-                    node: node.clone(),
-                    expanded: Vec::new(),
-                };
-                Some(Definition {
-                    rule,
-                    inputs: &node.inputs,
-                    left,
-                })
-            })
+        self.members(class)
+            .filter_map(|(node, operator)| Some(Definition::new(R::of(operator)?, node)))
             .collect()
     }
 
@@ -294,22 +293,20 @@ impl<'a> Matcher<'a> {
         class: Id,
         passes: impl Fn(&Operator) -> bool,
     ) -> Vec<Definition<'a, Operator>> {
-        let table = &self.classes.analysis.table;
+        self.members(class)
+            .filter(|(_, operator)| passes(operator))
+            .map(|(node, operator)| Definition::new(operator, node))
+            .collect()
+    }
+
+    /// The members of a class that say what it is made of. One that takes its own class only says that it changes
+    /// nothing there; combined with others of its kind it would breed more of them without end.
+    fn members(&self, class: Id) -> impl Iterator<Item = (&'a ENode, &'a Operator)> + use<'a> {
+        let (table, own) = (&self.classes.analysis.table, self.classes.find(class));
         let members = self.classes[class].nodes.iter();
         members
-            .filter_map(|node| {
-                let rule = &table.get(node.operator).operator;
-                let left = Left {
-                    node: node.clone(),
-                    expanded: Vec::new(),
-                };
-                passes(rule).then_some(Definition {
-                    rule,
-                    inputs: &node.inputs,
-                    left,
-                })
-            })
-            .collect()
+            .filter(move |node| !node.inputs.contains(&own))
+            .map(|node| (node, &table.get(node.operator).operator))
     }
 
     /// The number that every element of a class equals, if it is such a constant.

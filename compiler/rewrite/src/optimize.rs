@@ -189,7 +189,11 @@ pub fn optimize_observed(graph: &Graph, options: &Options, observe: &mut dyn FnM
         choice: &extraction.choice,
         pieces: &pieces,
     };
-    report.decisions = report.changes.is_some().then(|| alternatives.all(&emitted.groups)).flatten();
+    report.decisions = report
+        .changes
+        .is_some()
+        .then(|| alternatives.all(&emitted.groups))
+        .flatten();
     Optimized {
         graph: emitted.graph,
         report,

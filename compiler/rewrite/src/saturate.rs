@@ -20,6 +20,10 @@ pub struct Limits {
     pub iterations: usize,
 }
 
+/// Places looked at in one round, all rules together: far more than any network has, and a bound on the memory that a
+/// rule takes which finds more with every round.
+const MATCH_LIMIT: usize = 200_000;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -55,7 +59,13 @@ pub(crate) fn saturate(classes: &mut Classes, rules: &[&Rule], limits: Limits) -
     let mut applications = vec![0; rules.len()];
     for iteration in 1..=limits.iterations {
         let mut changed = false;
-        let found: Vec<Vec<Match>> = rules.iter().map(|rule| search(classes, rule)).collect();
+        let mut room = MATCH_LIMIT;
+        let found = rules.iter().map(|rule| {
+            let matches = search_up_to(classes, rule, room);
+            room -= matches.len();
+            matches
+        });
+        let found: Vec<Vec<Match>> = found.collect();
         for (rule, matches) in found.into_iter().enumerate() {
             for each in matches {
                 if apply(classes, &each, rules[rule].name) {
@@ -89,13 +99,23 @@ pub(crate) fn saturate(classes: &mut Classes, rules: &[&Rule], limits: Limits) -
 }
 
 /// Every place where a rule applies.
+#[cfg(test)]
 pub(crate) fn search(classes: &Classes, rule: &Rule) -> Vec<Match> {
+    search_up_to(classes, rule, usize::MAX)
+}
+
+/// Places where a rule applies, the first so many in the order of classes.
+fn search_up_to(classes: &Classes, rule: &Rule, limit: usize) -> Vec<Match> {
     let roots: Vec<Id> = match rule.root {
         Some(kind) => classes.classes_for_op(&kind).map(Iterator::collect).unwrap_or_default(),
         None => classes.classes().map(|class| class.id).collect(),
     };
     let mut matches = Vec::new();
     for root in roots {
+        if matches.len() >= limit {
+            matches.truncate(limit);
+            break;
+        }
         if classes[root].data.bound && !rule.on_weights {
             continue;
         }

@@ -20,8 +20,8 @@ use netc_graph::{Layout, Operator, Type};
 
 pub use machine::{Cache, Constants, Machine, MachineError};
 pub(crate) use predict::Places;
-pub(crate) use product::by_columns;
 pub use predict::Prediction;
+pub(crate) use product::by_columns;
 use table::{Work, work};
 
 /// Where a node runs, as far as its cost is concerned.

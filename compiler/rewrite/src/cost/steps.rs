@@ -268,10 +268,12 @@ fn vectors_by_line(site: &Site<'_>, ty: &Type, layout: Layout) -> f64 {
 
 /// The runs that vectors are cut from, and the vectors of each: the channels of a position, or the columns of a row.
 fn lines(machine: &Machine, ty: &Type, layout: Layout) -> (f64, f64) {
-    let by_rows = Layout::matters(ty) && layout == Layout::ChannelsFirst;
-    match ty.shape.extents() {
-        [rows @ .., columns] if by_rows => (
-            rows.iter().map(|&extent| extent as f64).product(),
+    let extents = ty.shape.extents();
+    // A single channel lies the same either way, and has nothing but columns.
+    let by_rows = extents.first() == Some(&1) || (Layout::matters(ty) && layout == Layout::ChannelsFirst);
+    match extents {
+        [_, .., columns] if by_rows => (
+            (ty.shape.element_count() / columns) as f64,
             machine.vectors(*columns as f64),
         ),
         _ => (positions(ty), machine.vectors(channels(ty))),

@@ -6,7 +6,7 @@ use netc_graph::operators::{
     conv::Conv, conv_grad_weight::ConvGradWeight, dense::Dense, max_pool::MaxPool, relu::Relu, tanh::Tanh,
     window::Window,
 };
-use netc_graph::{Operator, Type};
+use netc_graph::{Layout, Operator, Type};
 use netc_runtime::DType;
 use proptest::prelude::*;
 
@@ -16,8 +16,8 @@ const PLACE: Place = Place {
     batch: 1,
     bound: false,
     joins: false,
-    source: netc_graph::Layout::ChannelsFirst,
-    layout: netc_graph::Layout::ChannelsFirst,
+    source: Layout::ChannelsFirst,
+    layout: Layout::ChannelsFirst,
     given: false,
     packs: false,
 };
@@ -53,8 +53,19 @@ impl Case {
 }
 
 /// A layer of so many channels, positions and samples, of every family.
-fn cases([inputs, outputs, rows, columns, batch]: Numbers) -> Vec<Case> {
-    let place = Place { batch, ..PLACE };
+fn cases(numbers: Numbers) -> Vec<Case> {
+    let laid_out = |layout| cases_in(layout, numbers);
+    Layout::ALL.into_iter().flat_map(laid_out).collect()
+}
+
+/// The same with all images in one layout.
+fn cases_in(layout: Layout, [inputs, outputs, rows, columns, batch]: Numbers) -> Vec<Case> {
+    let place = Place {
+        batch,
+        source: layout,
+        layout,
+        ..PLACE
+    };
     let given = Place {
         given: true,
         packs: true,

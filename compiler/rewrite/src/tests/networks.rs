@@ -225,6 +225,23 @@ fn a_deep_residual_network_saturates() {
     );
 }
 
+/// Layers that change nothing are members of their own class, and must not breed more of their kind.
+#[test]
+fn layers_that_change_nothing_do_not_multiply() {
+    let mut graph = Graph::new("idle");
+    let x = input(&mut graph, &[6, 2, 11]);
+    let mut x = named(&mut graph, "sigmoid", op::sigmoid::Sigmoid {}, &[x]);
+    for slope in [0.01, 0.2, 0.3, 0.5] {
+        let leaky = op::leaky_relu::LeakyRelu { slope };
+        x = named(&mut graph, &format!("leaky{slope}"), leaky, &[x]);
+    }
+    graph.add_output("y", x);
+    let optimized = optimize(&graph, &Options::default());
+    assert_eq!(optimized.report.search.stop, StopReason::Saturated);
+    assert!(optimized.report.search.nodes < 50, "{:?}", optimized.report.search);
+    assert_eq!(per_run(&optimized.graph), ["input", "sigmoid"]);
+}
+
 /// A chain of thousands of layers neither overflows a stack nor takes quadratic time.
 #[test]
 fn a_very_deep_network_is_optimized() {

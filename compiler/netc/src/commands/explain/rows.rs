@@ -71,6 +71,9 @@ fn notes(explanation: &Explanation) -> String {
     if kernels.len() < operators {
         notes += "a + b: one kernel computes both, and the values between them are never stored\n";
     }
+    if runs().any(|run| run.lanes == Some("columns")) {
+        notes += "by columns: a vector holds neighbors along a row; other convolutions' hold channels\n";
+    }
     if runs().any(|run| run.at_binding) {
         notes += "once: done when weights are loaded, not in a run\n";
     }
