@@ -124,18 +124,22 @@ impl Alternatives<'_> {
             let node = candidate.node().expect("only computed classes are reached");
             let operator = &classes.analysis.table.get(node.operator).operator;
             let layout = |class: usize| self.space.key(class).1;
-            let lanes = match operator {
+            let arrangement = match operator {
                 Operator::Conv(rule) => {
                     let extents = classes[self.space.id(class)].data.ty.shape.extents();
                     let columns = by_columns(&rule.window, extents, layout(candidate.operands[0]), layout(class));
-                    Some(if columns { "by columns" } else { "by channels" })
+                    let lanes = if columns { "by columns" } else { "by channels" };
+                    Some(match rule.groups {
+                        1 => lanes.to_owned(),
+                        groups => format!("in {groups} groups {lanes}"),
+                    })
                 }
                 _ => None,
             };
             let is_leaf = matches!(operator, Operator::Input(_) | Operator::Constant(_));
             (!is_leaf).then(|| Step {
                 operator: operator.name(),
-                lanes,
+                arrangement,
             })
         };
         new.into_iter().filter(runs).filter_map(step).collect()
@@ -155,13 +159,13 @@ impl Alternatives<'_> {
 /// Something that runs.
 struct Step {
     operator: &'static str,
-    /// What shares a vector, where there is a choice.
-    lanes: Option<&'static str>,
+    /// How it is arranged, where there is a choice: its groups, and what shares a vector.
+    arrangement: Option<String>,
 }
 
 fn texts(steps: &[Step]) -> Vec<String> {
-    let text = |step: &Step| match step.lanes {
-        Some(lanes) => format!("{} {lanes}", step.operator),
+    let text = |step: &Step| match &step.arrangement {
+        Some(arrangement) => format!("{} {arrangement}", step.operator),
         None => step.operator.to_owned(),
     };
     steps.iter().map(text).collect()

@@ -1,4 +1,5 @@
-//! One minimal graph for each family of rules, before and after, with the rules in the proof: for people to review.
+//! One minimal graph for each family of rules, before and after, with the rules in the proof and the ways not taken: for
+//! people to review.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -40,6 +41,12 @@ fn review(graph: &Graph, options: &Options) -> String {
             let _ = writeln!(text, "    {} ({}): {}", rule.rule, rule.class, rule.doc);
         }
     }
+    for decision in optimized.report.decisions.expect("it was asked for") {
+        for lost in decision.lost {
+            let (run, instead) = (decision.run.join(" "), lost.run.join(" "));
+            let _ = writeln!(text, "{run}, not {instead} ({} ps more)", lost.more_picoseconds);
+        }
+    }
     text
 }
 
@@ -60,6 +67,35 @@ fn activation() {
     let graph = chain(&[2, 4, 4], |g, x| {
         let x = named(g, "sigmoid1", op::sigmoid::Sigmoid {}, &[x]);
         named(g, "relu1", op::relu::Relu {}, &[x])
+    });
+    insta::assert_snapshot!(review(&graph, &explained()));
+}
+
+/// A convolution whose groups are narrower than a vector, and whose windows lie too far apart for vectors of columns.
+#[test]
+fn algorithms() {
+    let graph = chain(&[8, 30, 30], |g, x| {
+        let weight = parameter(g, "conv1.weight", &[8, 1, 3, 3]);
+        let window = Window::new([3, 3]).with_stride([3, 3]);
+        named(g, "conv1", op::conv::Conv { window, groups: 8 }, &[x, weight])
+    });
+    insta::assert_snapshot!(review(&graph, &explained()));
+}
+
+/// No rules, but choices of the same kind: few channels by columns, many by channels, normalization over channels only
+/// channels last, and a copy where they meet.
+#[test]
+fn layout() {
+    let graph = chain(&[3, 28, 28], |g, x| {
+        let x = conv(g, x, "conv1", 3, true);
+        let x = conv(g, x, "conv2", 64, true);
+        let lrn = op::local_response_norm::LocalResponseNorm {
+            size: 5,
+            alpha: 1e-4,
+            beta: 0.75,
+            k: 2.0,
+        };
+        named(g, "lrn1", lrn, &[x])
     });
     insta::assert_snapshot!(review(&graph, &explained()));
 }
