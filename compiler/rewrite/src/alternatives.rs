@@ -13,6 +13,7 @@ use crate::convert::Imported;
 use crate::cost::by_columns;
 use crate::emit::{Group, reach};
 use crate::extract::{Choice, Space, extract};
+use crate::language::ENode;
 use crate::pieces::{Piece, is_operator};
 use crate::report::{Alternative, Decision};
 
@@ -72,7 +73,8 @@ impl Alternatives<'_> {
         for class in self.space.numbers(self.space.id(group.class)) {
             for (way, candidate) in self.space.candidates(class).iter().enumerate() {
                 // A copy of the value in another layout needs the value.
-                if candidate.node().is_none() || (class == group.class && way == self.choice[class]) {
+                let Some(node) = candidate.node() else { continue };
+                if (class == group.class && way == self.choice[class]) || self.only_lies_otherwise(group.class, node) {
                     continue;
                 }
                 let Some((steps, cost)) = self.forced(class, way) else {
@@ -92,6 +94,13 @@ impl Alternatives<'_> {
         lost.retain(|alternative| told.insert(alternative.run.clone()));
         lost.truncate(SHOWN);
         lost
+    }
+
+    /// Whether an e-node is the one that was chosen, in a layout that makes no other kernel of it.
+    fn only_lies_otherwise(&self, class: usize, node: &ENode) -> bool {
+        let operator = &self.imported.classes.analysis.table.get(node.operator).operator;
+        let chosen = self.space.chosen(self.choice, class).node();
+        chosen == Some(node) && !matches!(operator, Operator::Conv(_))
     }
 
     /// The cheapest network that makes a class in one way: the steps of that way, and the cost of the whole. `None` if no
