@@ -21,7 +21,8 @@ pub struct Report {
     /// What became of layers, in their order; `None` if that was not asked for, or the graph is too large for proofs
     /// (5,000 nodes).
     pub changes: Option<Vec<Change>>,
-    /// What else was possible, for parts of the network that could be computed otherwise; `None` where `changes` is.
+    /// What else was possible, for parts of the network that could be computed otherwise; `None` where `changes` is, or
+    /// if there is too much to try (1,000 values in all their layouts).
     pub decisions: Option<Vec<Decision>>,
     /// Rules that added something to the e-graph, with how often; most of it is not in the result.
     pub rules: Vec<Firing>,

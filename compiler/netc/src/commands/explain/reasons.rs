@@ -82,10 +82,11 @@ fn reason(explanation: &Explanation, first: &Change, members: &[&Change], unit: 
 
 /// What else was possible.
 pub(super) fn not_taken(explanation: &Explanation, unit: Unit) -> String {
-    let lost: Vec<_> = explanation
-        .not_taken
+    let Some(parts) = &explanation.not_taken else {
+        return "Not taken\n\nThe network is too large to try its other ways one by one.\n".to_owned();
+    };
+    let lost: Vec<_> = parts
         .iter()
-        .flatten()
         .flat_map(|part| {
             let cheapest = part.decision.lost.iter().take(WAYS);
             cheapest.map(move |way| Lost { part, way })
