@@ -2,54 +2,17 @@
 //!
 //! Answers are snapshots in `tests/architecture/`, for the reference machine, which is the same everywhere.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use netc::stages::analyze::stack::Width;
 use netc::{Network, Style};
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .expect("the repository is there")
-}
+mod folder;
 
-/// A folder with the models and the digits.
-struct Folder(tempfile::TempDir);
+use folder::Folder;
 
 impl Folder {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        for part in ["models", "models/data/digits"] {
-            std::fs::create_dir_all(folder.path().join(part)).unwrap();
-            for source in std::fs::read_dir(repository().join(part))
-                .unwrap()
-                .map(|entry| entry.unwrap().path())
-            {
-                if source.is_file() {
-                    std::fs::copy(&source, folder.path().join(part).join(source.file_name().unwrap())).unwrap();
-                }
-            }
-        }
-        Self(folder)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.0.path().join(name), text).unwrap();
-    }
-
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.0.path().join(name)).unwrap()
-    }
-
-    fn run(&self, line: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_netc"))
-            .args(line.split_whitespace())
-            .current_dir(self.0.path())
-            .env("NO_COLOR", "1")
-            .output()
-            .expect("the program starts")
     }
 
     /// What a command prints; it must succeed.
@@ -65,22 +28,6 @@ impl Folder {
 
     fn json(&self, line: &str) -> serde_json::Value {
         serde_json::from_str(&self.stdout(line)).expect("JSON")
-    }
-
-    /// The whole answer to a command line.
-    fn answer(&self, line: &str) -> String {
-        let output = self.run(line);
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-        let code = output
-            .status
-            .code()
-            .map_or("killed".to_owned(), |code| code.to_string());
-        let answer = format!(
-            "$ netc {line}\nexit code {code}\n-- stdout\n{}-- stderr\n{}",
-            text(&output.stdout),
-            text(&output.stderr)
-        );
-        answer.replace(&*self.0.path().to_string_lossy(), "<folder>")
     }
 }
 

@@ -6,82 +6,28 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .expect("the repository is there")
-}
+mod folder;
 
-/// A folder with the models, and what a command may trip over.
-struct Folder(tempfile::TempDir);
+use folder::{Folder, repository};
 
 impl Folder {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let models = folder.path().join("models");
-        std::fs::create_dir_all(models.join("data/digits")).unwrap();
-        for source in std::fs::read_dir(repository().join("models"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-        {
-            if source.is_file() {
-                std::fs::copy(&source, models.join(source.file_name().unwrap())).unwrap();
-            }
-        }
-        for source in std::fs::read_dir(repository().join("models/data/digits"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-        {
-            std::fs::copy(&source, models.join("data/digits").join(source.file_name().unwrap())).unwrap();
-        }
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        write("tiny.net", TINY);
-        write("ugly.net", "net a{input x:f32[2]\nx|>dense(1)|>output y}");
-        write(
+    /// One with what a command may trip over.
+    fn with_files() -> Self {
+        let folder = Self::new();
+        folder.write("tiny.net", TINY);
+        folder.write("ugly.net", "net a{input x:f32[2]\nx|>dense(1)|>output y}");
+        folder.write(
             "wrong.net",
             "net a {\n    input x: f32[1, 3, 3]\n    x |> conv(4, 5) |> output y\n}\n",
         );
-        write(
+        folder.write(
             "two.net",
             "net a {\n    input x: f32[2]\n    x |> dense(1) |> output y\n}\n\nnet b {\n    input x: f32[2]\n    x |> dense(2) |> output y\n}\n",
         );
-        write("noise.npy", "this is no array");
-        write("blocks.net", BLOCKS);
-        write("normed.net", NORMED);
-        Self(folder)
-    }
-
-    /// The program in the folder, where it finds no calibration but the folder's own.
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
-        command
-            .args(line.split_whitespace())
-            .current_dir(self.0.path())
-            .env("NO_COLOR", "1")
-            .env("XDG_CACHE_HOME", self.0.path().join("cache"));
-        command
-    }
-
-    fn run(&self, line: &str) -> Output {
-        self.command(line).output().expect("the program starts")
-    }
-
-    /// The whole answer to a command line, as text.
-    fn answer(&self, line: &str) -> String {
-        let output = self.run(line);
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-        let code = output
-            .status
-            .code()
-            .map_or("killed".to_owned(), |code| code.to_string());
-        let folder = self.0.path().to_string_lossy().into_owned();
-        let answer = format!(
-            "$ netc {line}\nexit code {code}\n-- stdout\n{}-- stderr\n{}",
-            text(&output.stdout),
-            text(&output.stderr)
-        );
-        answer.replace(&folder, "<folder>")
+        folder.write("noise.npy", "this is no array");
+        folder.write("blocks.net", BLOCKS);
+        folder.write("normed.net", NORMED);
+        folder
     }
 }
 
@@ -127,7 +73,7 @@ train normed { data = npy(\"samples\") }
 ";
 
 fn check(name: &str, lines: &[&str]) {
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     let answers: Vec<String> = lines.iter().map(|line| folder.answer(line)).collect();
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("cli");
@@ -154,7 +100,7 @@ fn help_shows_an_example_of_every_command() {
         "import",
         "export",
     ];
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     for command in commands {
         let output = folder.run(&format!("{command} --help"));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -233,7 +179,7 @@ fn explain_shows_what_was_written_and_what_is_run() {
 
 #[test]
 fn explanations_fit_a_terminal_and_need_no_dictionary() {
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     let models = std::fs::read_dir(folder.0.path().join("models")).unwrap();
     let mut models: Vec<String> = models
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -270,7 +216,7 @@ fn the_readme_shows_what_explain_prints() {
         .expect("the README has the command");
     let (between, rest) = rest.split_once("```\n").expect("and its output after it");
     let (shown, after) = rest.split_once("```\n").expect("which ends somewhere");
-    let output = Folder::new().run(COMMAND.trim_start_matches("netc "));
+    let output = Folder::with_files().run(COMMAND.trim_start_matches("netc "));
     let printed = String::from_utf8(output.stdout).unwrap();
     if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
         let renewed = format!("{before}`{COMMAND}`{between}```\n{printed}```\n{after}");
@@ -282,7 +228,7 @@ fn the_readme_shows_what_explain_prints() {
 
 #[test]
 fn optimized_graphs_come_with_the_phases_that_led_there() {
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     let output = folder.run("compile tiny.net --emit optimized --machine reference --cpu portable");
     let text = String::from_utf8(output.stdout).unwrap();
     let (phases, graph) = text.split_once("\n\n").expect("an empty line under the phases");
@@ -306,7 +252,7 @@ fn optimized_graphs_come_with_the_phases_that_led_there() {
 
 #[test]
 fn fmt_writes_only_what_changes() {
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     assert_eq!(
         folder.run("fmt --check models/lenet5.net tiny.net").status.code(),
         Some(0)
@@ -323,7 +269,7 @@ fn fmt_writes_only_what_changes() {
 
 #[test]
 fn training_ends_in_weights_that_eval_and_run_take() {
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     let train = folder.run(
         "train models/lenet5.net --set epochs=1 --set data.path=\"data/digits\" --cpu portable --json -o w.safetensors",
     );
@@ -361,7 +307,7 @@ fn an_interrupted_run_can_be_continued() {
     use std::process::Stdio;
 
     const TRAIN: &str = "train models/lenet5.net --set epochs=12 --set batch=16 --cpu portable --json";
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     let path = |name: &str| folder.0.path().join(name);
     let mut running = folder
         .command(&format!("{TRAIN} -o w.safetensors"))
@@ -403,7 +349,7 @@ fn an_interrupted_run_can_be_continued() {
 fn a_reader_that_goes_away_is_no_mistake() {
     use std::process::Stdio;
 
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     let mut running = folder
         .command("compile models/alexnet.net --emit kernels")
         .stdout(Stdio::piped())
@@ -421,7 +367,7 @@ fn several_inputs_are_named() {
     use netc::Tensor;
     use netc::stages::runtime::array_file::{read_npy, write_npy};
 
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     let path = |name: &str| folder.0.path().join(name);
     std::fs::write(
         path("sum.net"),
@@ -474,7 +420,7 @@ fn json(output: &Output) -> serde_json::Value {
 
 #[test]
 fn calibration_is_kept_and_used_and_repeatable() {
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     let summary = json(&folder.run("calibrate --cpu portable --quick --json"));
     for probe in summary["probes"].as_array().expect("probes") {
         for field in ["measured_us", "predicted_us", "ratio"] {
@@ -504,7 +450,7 @@ fn calibration_is_kept_and_used_and_repeatable() {
 
 #[test]
 fn a_calibration_that_cannot_be_read_is_ignored_and_said_to_be() {
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     assert_eq!(folder.run("calibrate --cpu portable --quick").status.code(), Some(0));
     let file = calibration(&folder);
     let good = std::fs::read_to_string(&file).unwrap();
@@ -540,7 +486,7 @@ fn a_calibration_that_cannot_be_read_is_ignored_and_said_to_be() {
 
 #[test]
 fn machines_that_are_none_are_mistakes() {
-    let folder = Folder::new();
+    let folder = Folder::with_files();
     std::fs::write(folder.0.path().join("other.json"), "{\"format\": 99}").unwrap();
     check(
         "machine",
