@@ -2,7 +2,6 @@
 //!
 //! Answers are snapshots in `tests/architecture/`, for the reference machine, which is the same everywhere.
 
-
 use netc::stages::analyze::stack::Width;
 use netc::{Network, Style};
 

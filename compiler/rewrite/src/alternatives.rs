@@ -11,7 +11,7 @@ use netc_graph::{Graph, Operator};
 
 use crate::convert::Imported;
 use crate::cost::by_columns;
-use crate::emit::{Group, reach};
+use crate::emit::{Group, computed};
 use crate::extract::{Choice, Space, extract};
 use crate::language::ENode;
 use crate::pieces::{Piece, is_operator};
@@ -38,18 +38,24 @@ impl Alternatives<'_> {
         if self.space.class_count() > CLASS_LIMIT {
             return None;
         }
+        let needed = self.space.order(self.choice).expect("an extraction is acyclic");
+        let taken = Taken {
+            cost: self.space.total(self.choice).expect("an extraction is acyclic"),
+            values: needed.into_iter().map(|class| self.space.id(class)).collect(),
+        };
         let mut groups: Vec<&Group> = groups.iter().collect();
         groups.sort_by_key(|group| group.given[0]);
         let mut told = BTreeSet::new();
         groups.retain(|group| told.insert(self.space.id(group.class)));
-        Some(groups.into_iter().filter_map(|group| self.decision(group)).collect())
+        let decisions = groups.into_iter().filter_map(|group| self.decision(group, &taken));
+        Some(decisions.collect())
     }
 
-    fn decision(&self, group: &Group) -> Option<Decision> {
-        let (mut new, _) = reach(self.imported, self.space, self.choice, group.class);
-        new.reverse();
-        let run = self.steps(self.choice, new);
-        let lost = self.lost(group, &run);
+    fn decision(&self, group: &Group, taken: &Taken) -> Option<Decision> {
+        // Found from the result downwards, run the other way round.
+        let new: Vec<usize> = group.new.iter().rev().copied().collect();
+        let run = self.steps(self.choice, &new);
+        let lost = self.lost(group, taken, &run);
         if lost.is_empty() || run.is_empty() {
             return None;
         }
@@ -65,8 +71,7 @@ impl Alternatives<'_> {
     }
 
     /// The other ways to compute the value of a group, in whatever layout.
-    fn lost(&self, group: &Group, run: &[Step]) -> Vec<Alternative> {
-        let taken = self.space.total(self.choice).expect("an extraction is acyclic");
+    fn lost(&self, group: &Group, taken: &Taken, run: &[Step]) -> Vec<Alternative> {
         let written = self.written(group);
         let is_written = |steps: &[Step]| steps.iter().map(|step| step.operator).eq(written.iter().copied());
         let mut lost: Vec<Alternative> = Vec::new();
@@ -77,14 +82,14 @@ impl Alternatives<'_> {
                 if (class == group.class && way == self.choice[class]) || self.only_lies_otherwise(group.class, node) {
                     continue;
                 }
-                let Some((steps, cost)) = self.forced(class, way) else {
+                let Some((steps, cost)) = self.forced(class, way, taken) else {
                     continue;
                 };
                 if !steps.is_empty() && texts(&steps) != texts(run) {
                     lost.push(Alternative {
                         as_written: is_written(&steps) && !is_written(run),
                         run: texts(&steps),
-                        more_picoseconds: cost.saturating_sub(taken),
+                        more_picoseconds: cost.saturating_sub(taken.cost),
                     });
                 }
             }
@@ -105,7 +110,7 @@ impl Alternatives<'_> {
 
     /// The cheapest network that makes a class in one way: the steps of that way, and the cost of the whole. `None` if no
     /// network needs the class made so.
-    fn forced(&self, class: usize, way: usize) -> Option<(Vec<Step>, u64)> {
+    fn forced(&self, class: usize, way: usize, taken: &Taken) -> Option<(Vec<Step>, u64)> {
         let space = self.space.with_only(class, way);
         let choice = extract(&space, self.choice).choice;
         let order = space.order(&choice)?;
@@ -113,45 +118,42 @@ impl Alternatives<'_> {
             return None;
         }
         // What the rest of the network computes anyway, in whatever layout, is there for every way.
-        let value = |class: usize| self.space.id(class);
-        let needed = self.space.order(self.choice)?;
-        let there: BTreeSet<Id> = needed.into_iter().map(value).collect();
-        let more = order
+        let more: Vec<usize> = order
             .into_iter()
-            .filter(|&each| each == class || !there.contains(&value(each)))
-            .filter(|&each| self.space.computed(&choice, each) == each);
-        let steps = self.steps(&choice, more.collect());
-        Some((steps, space.total(&choice)?))
+            .filter(|&each| each == class || !taken.values.contains(&self.space.id(each)))
+            .filter(|&each| self.space.computed(&choice, each) == each)
+            .collect();
+        Some((self.steps(&choice, &more), space.total(&choice)?))
     }
 
     /// What runs to make these classes.
-    fn steps(&self, choice: &Choice, new: Vec<usize>) -> Vec<Step> {
+    fn steps(&self, choice: &Choice, new: &[usize]) -> Vec<Step> {
+        let running = computed(self.imported, self.space, choice, new).into_iter();
+        running.map(|class| self.step(choice, class)).collect()
+    }
+
+    fn step(&self, choice: &Choice, class: usize) -> Step {
         let classes = &self.imported.classes;
-        let runs = |class: &usize| !classes[self.space.id(*class)].data.bound;
-        let step = |class: usize| {
-            let candidate = self.space.chosen(choice, class);
-            let node = candidate.node().expect("only computed classes are reached");
-            let operator = &classes.analysis.table.get(node.operator).operator;
-            let layout = |class: usize| self.space.key(class).1;
-            let arrangement = match operator {
-                Operator::Conv(rule) => {
-                    let extents = classes[self.space.id(class)].data.ty.shape.extents();
-                    let columns = by_columns(&rule.window, extents, layout(candidate.operands[0]), layout(class));
-                    let lanes = if columns { "by columns" } else { "by channels" };
-                    Some(match rule.groups {
-                        1 => lanes.to_owned(),
-                        groups => format!("in {groups} groups {lanes}"),
-                    })
-                }
-                _ => None,
-            };
-            let is_leaf = matches!(operator, Operator::Input(_) | Operator::Constant(_));
-            (!is_leaf).then(|| Step {
-                operator: operator.name(),
-                arrangement,
-            })
+        let candidate = self.space.chosen(choice, class);
+        let node = candidate.node().expect("what is computed is no copy");
+        let operator = &classes.analysis.table.get(node.operator).operator;
+        let arrangement = match operator {
+            Operator::Conv(rule) => {
+                let (id, layout) = self.space.key(class);
+                let (_, source) = self.space.key(candidate.operands[0]);
+                let columns = by_columns(&rule.window, classes[id].data.ty.shape.extents(), source, layout);
+                let lanes = if columns { "by columns" } else { "by channels" };
+                Some(match rule.groups {
+                    1 => lanes.to_owned(),
+                    groups => format!("in {groups} groups {lanes}"),
+                })
+            }
+            _ => None,
         };
-        new.into_iter().filter(runs).filter_map(step).collect()
+        Step {
+            operator: operator.name(),
+            arrangement,
+        }
     }
 
     /// Operators that were written and run for every sample.
@@ -163,6 +165,12 @@ impl Alternatives<'_> {
         let name = |&position: &usize| self.graph.node(self.imported.order[position]).operator.name();
         group.given.iter().filter(runs).map(name).collect()
     }
+}
+
+/// What the extraction costs, and the values that it needs.
+struct Taken {
+    cost: u64,
+    values: BTreeSet<Id>,
 }
 
 /// Something that runs.

@@ -7,7 +7,7 @@ use netc_graph::{Graph, NodeId};
 
 use crate::convert::Imported;
 use crate::cost::{Machine, Places};
-use crate::emit::{Emitted, Group, computed};
+use crate::emit::{Emitted, Group, computed, kind};
 use crate::explain;
 use crate::extract::{Extraction, Space};
 use crate::pieces::{LaidOut, Piece, is_operator, with_copies};
@@ -79,9 +79,8 @@ impl Changes<'_> {
         let nodes: Vec<NodeId> = nodes.filter(|&id| is_operator(self.graph, id)).collect();
         let operators = nodes.iter().map(|&id| &self.graph.node(id).operator);
         // Found from the result downwards, run the other way round.
-        let run = computed(self.imported, self.space, &self.extraction.choice, &new)
-            .into_iter()
-            .rev();
+        let choice = &self.extraction.choice;
+        let run = computed(self.imported, self.space, choice, &new).into_iter().rev();
         let applied = rules
             .iter()
             .filter_map(|name| self.rules.iter().find(|rule| rule.name == name));
@@ -90,7 +89,9 @@ impl Changes<'_> {
             piece: nodes.first().and_then(piece),
             layers: nodes.iter().map(|&id| self.graph.node(id).name.clone()).collect(),
             written: operators.map(|operator| operator.name().to_owned()).collect(),
-            run: run.map(|kind| kind.name().to_owned()).collect(),
+            run: run
+                .map(|class| kind(self.space, choice, class).name().to_owned())
+                .collect(),
             rules: applied
                 .map(|rule| Applied {
                     rule: rule.name.to_owned(),

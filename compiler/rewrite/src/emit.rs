@@ -216,7 +216,7 @@ impl Emitter<'_> {
 }
 
 /// The operator that computes a class.
-fn kind(space: &Space, choice: &Choice, class: usize) -> Kind {
+pub(crate) fn kind(space: &Space, choice: &Choice, class: usize) -> Kind {
     let node = space.chosen(choice, class).node();
     node.expect("only computed classes are asked for").kind
 }
@@ -283,18 +283,14 @@ pub(crate) fn reach(
 }
 
 /// The operators among classes that run with the network: neither leaves nor computed when weights are bound.
-pub(crate) fn computed(imported: &Imported, space: &Space, choice: &Choice, classes: &[usize]) -> Vec<Kind> {
+pub(crate) fn computed(imported: &Imported, space: &Space, choice: &Choice, classes: &[usize]) -> Vec<usize> {
     let runs = |class: &&usize| {
         let node = space.chosen(choice, **class).node().expect("a copy is no computation");
         let facts = &imported.classes[space.id(**class)].data;
         let operator = &imported.classes.analysis.table.get(node.operator).operator;
         !(facts.bound || is_leaf(operator) || matches!(operator, Operator::Constant(_)))
     };
-    classes
-        .iter()
-        .filter(runs)
-        .map(|&class| kind(space, choice, class))
-        .collect()
+    classes.iter().filter(runs).copied().collect()
 }
 
 /// The given nodes between a node and the classes where the new graph goes on, and where they read those.

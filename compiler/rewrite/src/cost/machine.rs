@@ -203,8 +203,7 @@ impl Machine {
         cycles / self.gigahertz
     }
 
-    /// Vector operations that some neighboring elements take: narrower vectors where they leave less empty, single
-    /// elements where there are fewer than the narrowest vector has.
+    /// Vectors that some neighboring elements fill, the last of them perhaps in part.
     pub(crate) fn vectors(&self, elements: f64) -> f64 {
         (elements / self.lanes as f64).ceil()
     }
