@@ -23,6 +23,24 @@ pub(crate) enum Order {
     ChannelsLast,
 }
 
+impl Order {
+    /// Strides in a buffer of so many channels, rows and columns, halos included.
+    pub(crate) fn strides(self, channels: usize, height: usize, width: usize) -> Axes {
+        match self {
+            Self::ChannelsFirst => Axes {
+                channel: height * width,
+                row: width,
+                column: 1,
+            },
+            Self::ChannelsLast => Axes {
+                channel: 1,
+                row: width * channels,
+                column: channels,
+            },
+        }
+    }
+}
+
 /// Either order.
 pub(crate) fn any_order() -> impl Strategy<Value = Order> {
     prop::sample::select(vec![Order::ChannelsFirst, Order::ChannelsLast])
@@ -91,18 +109,7 @@ impl Setup {
         batched: bool,
     ) -> View {
         let (height, width) = (top + rows + bottom, left + columns + right);
-        let strides = match order {
-            Order::ChannelsFirst => Axes {
-                channel: height * width,
-                row: width,
-                column: 1,
-            },
-            Order::ChannelsLast => Axes {
-                channel: 1,
-                row: width * channels,
-                column: channels,
-            },
-        };
+        let strides = order.strides(channels, height, width);
         let per_sample = channels * height * width;
         self.buffers.push(BufferSpec {
             per_sample,

@@ -277,18 +277,7 @@ mod tests {
 
     fn view(buffer: u32, dtype: DType, (channel, row, column): (usize, usize, usize), order: Order) -> View {
         let (height, width) = (row + 2 * HALO, column + 2 * HALO);
-        let strides = match order {
-            Order::ChannelsFirst => Axes {
-                channel: height * width,
-                row: width,
-                column: 1,
-            },
-            Order::ChannelsLast => Axes {
-                channel: 1,
-                row: width * channel,
-                column: channel,
-            },
-        };
+        let strides = order.strides(channel, height, width);
         View {
             buffer: BufferId(buffer),
             dtype,

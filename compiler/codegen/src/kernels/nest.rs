@@ -157,6 +157,25 @@ impl Split {
         }
     }
 
+    /// Cuts an outermost loop of `extent` passes, `elements` in all, into tasks of about [`ELEMENTS_PER_TASK`] elements.
+    pub(crate) fn of_loop(extent: usize, elements: usize, batched: bool) -> Self {
+        let elements = elements.max(1);
+        let chunk = (ELEMENTS_PER_TASK * extent / elements).clamp(1, extent.max(1));
+        let parts = extent.div_ceil(chunk).max(1);
+        let group = if parts == 1 {
+            (ELEMENTS_PER_TASK / elements).clamp(1, 64)
+        } else {
+            1
+        };
+        Self {
+            batched,
+            group,
+            chunk,
+            parts,
+            extent,
+        }
+    }
+
     /// Whether a group's samples are one run in every operand, given each one's distance between samples.
     pub(crate) fn is_run(&self, nest: &Nest, samples: &[usize]) -> bool {
         let [axis] = nest.axes.as_slice() else { return false };

@@ -5,9 +5,10 @@
 
 use netc_schedule::View;
 
+use super::BuiltKernel;
 use super::nest::{ELEMENTS_PER_TASK, Split, vectors};
 use crate::builder::Builder;
-use crate::ir::Int;
+use crate::ir::{Float, Int};
 
 /// The positions of several views of the same rows and columns.
 #[derive(Clone, Debug)]
@@ -104,6 +105,67 @@ impl Positions {
                 .collect();
             body(b, &places, lanes);
         });
+    }
+}
+
+/// A kernel that does the same at every position: with lanes across the channels of one, or with several positions side
+/// by side where they lie so. `body` gets the lanes that it has there; the last view is written; `work` counts
+/// element-wise operations at one position.
+pub(crate) fn each_position<const N: usize>(
+    views: &[&View; N],
+    (across, lanes): (bool, usize),
+    work: usize,
+    body: &mut dyn FnMut(&mut Builder, usize, [Pixel; N]),
+) -> BuiltKernel {
+    let positions = if across {
+        Positions::one_by_one(views)
+    } else {
+        Positions::in_vectors(views, lanes)
+    };
+    let split = positions.split(views[N - 1].is_batched(), work);
+
+    let mut b = Builder::new();
+    let bases: Vec<Int> = (0..N).map(|index| b.argument(index)).collect();
+    split.each(&mut b, &mut |b, sample, range| {
+        let bases: Vec<Int> = bases
+            .iter()
+            .zip(views)
+            .map(|(base, view)| b.step(*base, sample, view.sample_stride))
+            .collect();
+        positions.each(b, &bases, range, &mut |b, places, width| {
+            let pixel = |index: usize| Pixel {
+                place: places[index],
+                stride: views[index].strides.channel,
+            };
+            body(b, if across { lanes } else { width }, std::array::from_fn(pixel));
+        });
+    });
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: split.tasks(),
+    }
+}
+
+/// The channels of one operand at one position, or at several side by side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pixel {
+    /// Address of channel 0.
+    pub(crate) place: Int,
+    /// Distance between channels.
+    pub(crate) stride: usize,
+}
+
+impl Pixel {
+    /// Elements from channel `c` on.
+    pub(crate) fn load(self, b: &mut Builder, c: Int, lanes: usize) -> Float {
+        let from = b.step(self.place, c, self.stride);
+        b.load(from, 0, lanes)
+    }
+
+    /// Sets elements from channel `c` on.
+    pub(crate) fn store(self, b: &mut Builder, c: Int, value: Float) {
+        let to = b.step(self.place, c, self.stride);
+        b.store(value, to, 0);
     }
 }
 

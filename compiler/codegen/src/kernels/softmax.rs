@@ -7,9 +7,9 @@ use netc_schedule::{Step, View};
 
 use super::BuiltKernel;
 use super::channels::Channels;
-use super::positions::Positions;
+use super::positions::{self, Pixel};
 use crate::builder::Builder;
-use crate::ir::{Float, Int};
+use crate::ir::Int;
 use crate::math;
 
 /// What an exponential costs, in element-wise operations.
@@ -87,29 +87,6 @@ pub(crate) fn backward(step: &Step, logarithm: bool, lanes: usize) -> BuiltKerne
     })
 }
 
-/// The channels of one operand at one position, or at several side by side.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pixel {
-    /// Address of channel 0.
-    pub(crate) place: Int,
-    /// Distance between channels.
-    pub(crate) stride: usize,
-}
-
-impl Pixel {
-    /// Elements from channel `c` on.
-    pub(crate) fn load(self, b: &mut Builder, c: Int, lanes: usize) -> Float {
-        let from = b.step(self.place, c, self.stride);
-        b.load(from, 0, lanes)
-    }
-
-    /// Sets elements from channel `c` on.
-    pub(crate) fn store(self, b: &mut Builder, c: Int, value: Float) {
-        let to = b.step(self.place, c, self.stride);
-        b.store(value, to, 0);
-    }
-}
-
 /// A kernel that does the same at every position; the last view is written.
 fn each_position<const N: usize>(
     views: &[&View; N],
@@ -118,39 +95,19 @@ fn each_position<const N: usize>(
 ) -> BuiltKernel {
     let count = views[0].extents.channel;
     let across = Channels::side_by_side(views);
-    let positions = if across {
-        Positions::one_by_one(views)
-    } else {
-        Positions::in_vectors(views, lanes)
-    };
-    let batched = views[N - 1].is_batched();
-    let split = positions.split(batched, count * EXPONENTIAL_WORK);
-
-    let mut b = Builder::new();
-    let bases: Vec<Int> = (0..N).map(|index| b.argument(index)).collect();
-    split.each(&mut b, &mut |b, sample, range| {
-        let bases: Vec<Int> = bases
-            .iter()
-            .zip(views)
-            .map(|(base, view)| b.step(*base, sample, view.sample_stride))
-            .collect();
-        positions.each(b, &bases, range, &mut |b, places, width| {
+    positions::each_position(
+        views,
+        (across, lanes),
+        count * EXPONENTIAL_WORK,
+        &mut |b, lanes, pixels| {
             let channels = if across {
                 Channels::across(count, lanes)
             } else {
-                Channels::along(count, width)
+                Channels::along(count, lanes)
             };
-            let pixel = |index: usize| Pixel {
-                place: places[index],
-                stride: views[index].strides.channel,
-            };
-            body(b, channels, std::array::from_fn(pixel));
-        });
-    });
-    BuiltKernel {
-        ir: b.finish(),
-        tasks: split.tasks(),
-    }
+            body(b, channels, pixels);
+        },
+    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use netc_runtime::program::Tasks;
 use netc_schedule::{Machine, View};
 
 use super::BuiltKernel;
-use super::nest::{Axis, ELEMENTS_PER_TASK, Nest, Split};
+use super::nest::{Axis, Nest, Split};
 use super::row::{Piece, Vectors, cut_narrow};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
@@ -84,21 +84,7 @@ impl Transpose {
             .outer
             .first()
             .map_or(self.cuts[self.longer].count(), |axis| axis.extent);
-        let total = elements * around;
-        let chunk = (ELEMENTS_PER_TASK * extent / total.max(1)).clamp(1, extent);
-        let parts = extent.div_ceil(chunk);
-        let group = if parts == 1 {
-            (ELEMENTS_PER_TASK / total.max(1)).clamp(1, 64)
-        } else {
-            1
-        };
-        Split {
-            batched: self.batched,
-            group,
-            chunk,
-            parts,
-            extent,
-        }
+        Split::of_loop(extent, elements * around, self.batched)
     }
 
     /// The loops around, the outermost of them in a range; if there is none, the range is of the longer axis.

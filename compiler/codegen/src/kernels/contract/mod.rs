@@ -163,42 +163,15 @@ impl<'a> Writer<'a> {
         let row_blocks = extents.row.div_ceil(blocking.rows);
         let block_macs = blocking.panels * self.contract.panel * self.depth_total();
         let strip_macs = (block_macs * blocking.rows * extents.column).max(1);
-        let rows = Cut::new(row_blocks, MACS_PER_TASK / strip_macs);
-        let columns = Cut::new(blocks, MACS_PER_TASK / (strip_macs * rows.chunk));
-        let parts = rows.parts * columns.parts;
-        let sample_macs = strip_macs * row_blocks * blocks;
-        let group = if parts == 1 {
-            (MACS_PER_TASK / sample_macs).clamp(1, 64)
-        } else {
-            1
-        };
-
-        let mut b = Builder::new();
-        let place = self.operands.arguments(&mut b);
-        let batch = self.operands.samples(&mut b);
-        b.tasks(|b, task| {
-            let (first, part) = (b.divide(task, parts), b.remainder(task, parts));
-            let (column, row) = (b.divide(part, rows.parts), b.remainder(part, rows.parts));
-            let (block_range, row_range) = (columns.range(b, column), rows.range(b, row));
-            let first = b.multiply(first, group);
-            let last = b.add(first, group);
-            let last = if group == 1 { last } else { b.smaller(last, batch) };
-            let one_sample = |b: &mut Builder, sample: Int| {
-                let place = self.operands.advance(b, &place, sample, |moving| moving.sample);
-                self.each_block(b, &place, blocking.panels, block_range, &mut |b, place, vectors| {
+        self.operands.over_positions(
+            (row_blocks, blocks),
+            strip_macs,
+            &mut |b, place, block_range, row_range| {
+                self.each_block(b, place, blocking.panels, block_range, &mut |b, place, vectors| {
                     self.positions(b, place, vectors, &blocking, row_range);
                 });
-            };
-            if group == 1 {
-                one_sample(b, first)
-            } else {
-                b.for_range(first, last, 1, one_sample)
-            }
-        });
-        BuiltKernel {
-            ir: b.finish(),
-            tasks: self.operands.tasks(parts, group),
-        }
+            },
+        )
     }
 
     /// All tiles of some blocks of rows.

@@ -4,6 +4,7 @@ use netc_runtime::program::Tasks;
 use netc_schedule::kernel::Contract;
 use netc_schedule::{Axes, Step, View};
 
+use super::{BuiltKernel, Cut, MACS_PER_TASK};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::Int;
 
@@ -128,6 +129,49 @@ impl<'a> Operands<'a> {
             moving,
             weights: place.weights,
             bias,
+        }
+    }
+
+    /// A kernel whose tasks are some blocks of channels (of all groups) over some strips of each sample's positions, or
+    /// whole small samples. `body` gets a sample's place and both ranges; a strip of one block is `strip_macs` of work.
+    pub(super) fn over_positions(
+        &self,
+        (strips, blocks): (usize, usize),
+        strip_macs: usize,
+        body: &mut dyn FnMut(&mut Builder, &Place, (Int, Int), (Int, Int)),
+    ) -> BuiltKernel {
+        let along = Cut::new(strips, MACS_PER_TASK / strip_macs);
+        let across = Cut::new(blocks, MACS_PER_TASK / (strip_macs * along.chunk));
+        let parts = along.parts * across.parts;
+        let group = if parts == 1 {
+            (MACS_PER_TASK / (strip_macs * strips * blocks)).clamp(1, 64)
+        } else {
+            1
+        };
+
+        let mut b = Builder::new();
+        let place = self.arguments(&mut b);
+        let batch = self.samples(&mut b);
+        b.tasks(|b, task| {
+            let (index, part) = (b.divide(task, parts), b.remainder(task, parts));
+            let (block, strip) = (b.divide(part, along.parts), b.remainder(part, along.parts));
+            let (block_range, strip_range) = (across.range(b, block), along.range(b, strip));
+            let first = b.multiply(index, group);
+            let last = b.add(first, group);
+            let last = if group == 1 { last } else { b.smaller(last, batch) };
+            let mut one_sample = |b: &mut Builder, sample: Int| {
+                let place = self.advance(b, &place, sample, |moving| moving.sample);
+                body(b, &place, block_range, strip_range);
+            };
+            if group == 1 {
+                one_sample(b, first)
+            } else {
+                b.for_range(first, last, 1, one_sample)
+            }
+        });
+        BuiltKernel {
+            ir: b.finish(),
+            tasks: self.tasks(parts, group),
         }
     }
 

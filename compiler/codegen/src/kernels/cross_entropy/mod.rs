@@ -11,8 +11,8 @@ use netc_schedule::{Step, View};
 
 use super::BuiltKernel;
 use super::channels::{Channels, Spread};
-use super::positions::{Positions, passes};
-use super::softmax::{EXPONENTIAL_WORK, Pixel};
+use super::positions::{Pixel, Positions, passes};
+use super::softmax::EXPONENTIAL_WORK;
 use crate::builder::Builder;
 use crate::ir::{Comparison, Float, Int, Mask, Word};
 use crate::math;

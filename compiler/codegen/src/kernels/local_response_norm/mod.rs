@@ -14,8 +14,7 @@ use netc_schedule::{Step, View};
 
 use super::BuiltKernel;
 use super::channels::Channels;
-use super::positions::Positions;
-use super::softmax::Pixel;
+use super::positions::{self, Pixel};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
 use crate::math;
@@ -92,41 +91,18 @@ fn each_position<const N: usize>(
     let (before, after) = (norm.size / 2, (norm.size - 1) / 2);
     // Vectors read one step ahead of themselves, which reaches `lanes` channels.
     let across = Channels::side_by_side(views) && norm.size <= UNROLLED_SIZE && after <= lanes;
-    let positions = if across {
-        Positions::one_by_one(views)
-    } else {
-        Positions::in_vectors(views, lanes)
-    };
-    let split = positions.split(views[N - 1].is_batched(), count * (norm.size.min(64) + POWER_WORK));
-
-    let mut b = Builder::new();
-    let bases: Vec<Int> = (0..N).map(|index| b.argument(index)).collect();
-    split.each(&mut b, &mut |b, sample, range| {
-        let bases: Vec<Int> = bases
-            .iter()
-            .zip(views)
-            .map(|(base, view)| b.step(*base, sample, view.sample_stride))
-            .collect();
-        positions.each(b, &bases, range, &mut |b, places, width| {
-            let run = Run {
-                norm,
-                count,
-                before,
-                after,
-                across,
-                lanes: if across { lanes } else { width },
-            };
-            let pixel = |index: usize| Pixel {
-                place: places[index],
-                stride: views[index].strides.channel,
-            };
-            body(b, &run, std::array::from_fn(pixel));
-        });
-    });
-    BuiltKernel {
-        ir: b.finish(),
-        tasks: split.tasks(),
-    }
+    let work = count * (norm.size.min(64) + POWER_WORK);
+    positions::each_position(views, (across, lanes), work, &mut |b, lanes, pixels| {
+        let run = Run {
+            norm,
+            count,
+            before,
+            after,
+            across,
+            lanes,
+        };
+        body(b, &run, pixels);
+    })
 }
 
 /// The channels of one position, or of several positions side by side.

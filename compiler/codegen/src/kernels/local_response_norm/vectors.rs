@@ -6,7 +6,7 @@
 use super::{Run, UNROLLED_SIZE, power};
 use crate::builder::Builder;
 use crate::ir::{Float, Int};
-use crate::kernels::softmax::Pixel;
+use crate::kernels::positions::Pixel;
 
 impl Run {
     /// Whether all channels can be done in whole vectors.

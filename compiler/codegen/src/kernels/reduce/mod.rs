@@ -10,7 +10,7 @@ use netc_schedule::{Axes, Step};
 
 use super::BuiltKernel;
 use super::contract::{load_lanes, store_lanes};
-use super::nest::{Axis, ELEMENTS_PER_TASK, Nest, Split};
+use super::nest::{Axis, Nest, Split};
 use super::pointwise::Operand;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::expression::{self, Reads};
@@ -145,24 +145,9 @@ impl<'a> Reduction<'a> {
     }
 
     fn split(&self) -> Split {
-        let extent = self.outermost();
         let results: usize = self.kept.iter().map(|axis| axis.extent).product();
         let typical = if self.batch_terms.is_some() { TYPICAL_BATCH } else { 1 };
-        let terms = (results * self.term_count() * typical).max(1);
-        let chunk = (ELEMENTS_PER_TASK * extent / terms).clamp(1, extent.max(1));
-        let parts = extent.div_ceil(chunk).max(1);
-        let group = if parts == 1 {
-            (ELEMENTS_PER_TASK / terms).clamp(1, 64)
-        } else {
-            1
-        };
-        Split {
-            batched: self.batched,
-            group,
-            chunk,
-            parts,
-            extent,
-        }
+        Split::of_loop(self.outermost(), results * self.term_count() * typical, self.batched)
     }
 
     /// What sums are divided by, if by anything: one lane and all.

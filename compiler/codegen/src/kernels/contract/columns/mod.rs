@@ -16,9 +16,8 @@ use netc_schedule::{Machine, Step};
 
 use self::tile::Tile;
 use self::tiling::Tiling;
-use super::blocking::Cut;
+use super::BuiltKernel;
 use super::operands::{Operands, Place};
-use super::{BuiltKernel, MACS_PER_TASK};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Comparison, Int};
 use crate::kernels::row::{self, Piece, Vectors};
@@ -83,41 +82,15 @@ impl Writer<'_> {
         let blocks = contract.groups * contract.width.div_ceil(self.tiling.channels);
         let block_macs = self.tiling.channels * self.operands.depth_total();
         let strip_macs = (block_macs * self.tiling.rows * strip_columns).max(1);
-        let along = Cut::new(strips, MACS_PER_TASK / strip_macs);
-        let across = Cut::new(blocks, MACS_PER_TASK / (strip_macs * along.chunk));
-        let parts = along.parts * across.parts;
-        let group = if parts == 1 {
-            (MACS_PER_TASK / (strip_macs * strips * blocks)).clamp(1, 64)
-        } else {
-            1
-        };
-
-        let mut b = Builder::new();
-        let place = self.operands.arguments(&mut b);
-        let batch = self.operands.samples(&mut b);
-        b.tasks(|b, task| {
-            let (index, part) = (b.divide(task, parts), b.remainder(task, parts));
-            let (block, strip) = (b.divide(part, along.parts), b.remainder(part, along.parts));
-            let (block_range, strip_range) = (across.range(b, block), along.range(b, strip));
-            let first = b.multiply(index, group);
-            let last = b.add(first, group);
-            let last = if group == 1 { last } else { b.smaller(last, batch) };
-            let one_sample = |b: &mut Builder, sample: Int| {
-                let place = self.operands.advance(b, &place, sample, |moving| moving.sample);
-                self.each_block(b, &place, block_range, &mut |b, place, channels| {
+        self.operands.over_positions(
+            (strips, blocks),
+            strip_macs,
+            &mut |b, place, block_range, strip_range| {
+                self.each_block(b, place, block_range, &mut |b, place, channels| {
                     self.strips(b, place, channels, strip_range);
                 });
-            };
-            if group == 1 {
-                one_sample(b, first)
-            } else {
-                b.for_range(first, last, 1, one_sample)
-            }
-        });
-        BuiltKernel {
-            ir: b.finish(),
-            tasks: self.operands.tasks(parts, group),
-        }
+            },
+        )
     }
 
     /// For every block of channels in `range` (counted over all groups): `body` with its place and channels.
