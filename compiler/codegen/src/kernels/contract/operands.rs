@@ -41,6 +41,9 @@ pub(super) struct Place {
     pub(super) bias: Int,
 }
 
+/// What is done at a place for a range of blocks of channels over a range of strips of positions.
+type OverRanges<'a> = dyn FnMut(&mut Builder, &Place, (Int, Int), (Int, Int)) + 'a;
+
 /// The operands of one contraction.
 pub(super) struct Operands<'a> {
     pub(super) contract: &'a Contract,
@@ -138,7 +141,7 @@ impl<'a> Operands<'a> {
         &self,
         (strips, blocks): (usize, usize),
         strip_macs: usize,
-        body: &mut dyn FnMut(&mut Builder, &Place, (Int, Int), (Int, Int)),
+        body: &mut OverRanges<'_>,
     ) -> BuiltKernel {
         let along = Cut::new(strips, MACS_PER_TASK / strip_macs);
         let across = Cut::new(blocks, MACS_PER_TASK / (strip_macs * along.chunk));
