@@ -114,11 +114,11 @@ fn check(title: &str, graph: &Graph, explanation: &Explanation) {
     for change in explanation.changes.as_ref().expect("small enough for proofs") {
         let row = &rows[change.row];
         assert!(
-            change.layers.iter().all(|layer| row.layers.contains(layer)),
+            change.what.layers.iter().all(|layer| row.layers.contains(layer)),
             "{title}: {change:?}"
         );
-        assert!(!change.rules.is_empty(), "{title}");
-        for rule in &change.rules {
+        assert!(!change.what.rules.is_empty(), "{title}");
+        for rule in &change.what.rules {
             assert!(
                 row.rules.contains(&rule.rule) && explanation.classes.contains(&rule.class),
                 "{title}"
@@ -127,9 +127,9 @@ fn check(title: &str, graph: &Graph, explanation: &Explanation) {
         }
     }
     for part in explanation.not_taken.as_ref().expect("small enough for proofs") {
-        assert!(!part.decision.lost.is_empty());
+        assert!(!part.what.lost.is_empty());
         assert!(
-            part.decision
+            part.what
                 .layers
                 .iter()
                 .all(|layer| rows[part.row].layers.contains(layer)),

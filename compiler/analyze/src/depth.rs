@@ -13,6 +13,7 @@ use netc_graph::{Graph, NodeId, Operator};
 use serde::Serialize;
 
 use crate::architecture::{Figures, Predict, figures};
+use crate::largest::largest;
 use crate::reach;
 use crate::stack::is_activation;
 use crate::variant::{Variant, variant};
@@ -109,19 +110,12 @@ fn form(graph: &Graph, chain: &Chain, depth: usize, predict: Predict<'_>) -> Opt
     let budget = parameter_count(graph);
     let fits =
         |width: usize| with_run(graph, chain, depth, width).is_some_and(|(graph, _)| parameter_count(&graph) <= budget);
-    // Parameters grow with the width, so the largest one that fits is found by halving.
-    let (mut low, mut high) = (0, 1);
-    while fits(high) {
-        (low, high) = (high, high * 2);
-    }
-    while high - low > 1 {
-        let middle = low.midpoint(high);
-        if fits(middle) { low = middle } else { high = middle }
-    }
-    let (network, end) = with_run(graph, chain, depth, low.max(1)).filter(|_| low > 0)?;
+    // Parameters grow with the width.
+    let width = largest(fits)?;
+    let (network, end) = with_run(graph, chain, depth, width)?;
     Some(RunFigures {
         depth,
-        width: low,
+        width,
         receptive_field: reach::of_all(&network)[&end].sizes_and_strides().0,
         network: figures(&network, predict),
     })

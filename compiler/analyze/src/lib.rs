@@ -11,6 +11,7 @@ pub mod architecture;
 pub mod color;
 pub mod depth;
 pub mod factorize;
+mod largest;
 mod reach;
 pub mod stack;
 mod variant;

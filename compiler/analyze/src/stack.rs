@@ -16,6 +16,8 @@ use netc_graph::operators::leaky_relu::LeakyRelu;
 use netc_graph::operators::window::Window;
 use netc_graph::{Graph, NodeId, Operator};
 
+use crate::largest::largest;
+
 /// Most layers of a stack: a kernel of 53. Wider ones are no task for stacks.
 pub const MOST_LAYERS: usize = 26;
 
@@ -105,15 +107,7 @@ impl Stack {
     pub fn equal_parameters_between(&self) -> Option<usize> {
         let wide = self.wide_parameters();
         let fits = |count: usize| self.parameters_with(count * self.groups) <= wide;
-        let (mut low, mut high) = (0, 1);
-        while fits(high) {
-            (low, high) = (high, high * 2);
-        }
-        while high - low > 1 {
-            let middle = low.midpoint(high);
-            if fits(middle) { low = middle } else { high = middle }
-        }
-        (low > 0).then_some(low * self.groups)
+        largest(fits).map(|count| count * self.groups)
     }
 
     /// Layers of the stack.

@@ -11,7 +11,7 @@ mod totals;
 use std::collections::BTreeSet;
 
 use netc_graph::{Graph, NodeId};
-use netc_rewrite::{Applied, Class, Decision, Firing, Optimized, Search};
+use netc_rewrite::{Change, Class, Decision, Firing, Optimized, Search};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -48,9 +48,9 @@ pub struct Explanation {
     /// Every written operator and every operator that is run, each exactly once.
     pub rows: Vec<Row>,
     /// What the rules changed; `None` if the graph is too large for proofs.
-    pub changes: Option<Vec<Change>>,
+    pub changes: Option<Vec<Located<Change>>>,
     /// What else was possible, where there was a choice; `None` where `changes` is.
-    pub not_taken: Option<Vec<NotTaken>>,
+    pub not_taken: Option<Vec<Located<Decision>>>,
     /// Sums over what was written: computed as it is, in the layouts that suit it best.
     pub before: Totals,
     /// Sums over what is run.
@@ -144,41 +144,18 @@ pub struct Run {
     pub picoseconds: u64,
 }
 
-/// A part that was replaced.
+/// What the rewriter says of a part of the network, and where that part is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
+pub struct Located<T> {
     /// Index of its row.
     pub row: usize,
     /// The file of its first layer.
     pub file: Option<String>,
     /// The line of its first layer, from 1.
     pub line: Option<u32>,
-    /// Names of the layers that were replaced.
-    pub layers: Vec<String>,
-    /// Operators that were written.
-    pub written: Vec<String>,
-    /// Operators that are run instead, without what is done when weights are bound.
-    pub run: Vec<String>,
-    /// The rules that lead from one to the other, in the order of the proof.
-    pub rules: Vec<Applied>,
-    /// Predicted for what was written.
-    pub before_picoseconds: u64,
-    /// Predicted for what is run.
-    pub after_picoseconds: u64,
-}
-
-/// Ways that were not taken.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct NotTaken {
-    /// Index of its row.
-    pub row: usize,
-    /// The file of its first layer.
-    pub file: Option<String>,
-    /// The line of its first layer, from 1.
-    pub line: Option<u32>,
-    /// What could have been computed otherwise, and how.
+    /// What is said.
     #[serde(flatten)]
-    pub decision: Decision,
+    pub what: T,
 }
 
 /// Sums for one run.
@@ -251,30 +228,21 @@ impl Network {
     ) -> Explanation {
         let report = &optimized.report;
         let batch = rewriting.batch;
-        let changes: Option<Vec<Change>> = report.changes.as_ref().map(|changes| {
+        let changes = report.changes.as_ref().map(|changes| {
             let located = changes
                 .iter()
-                .filter_map(|change| Some((rows.of(change.piece?), change)));
-            located
-                .map(|(row, change)| located_change(row, rows.place(row, &change.layers), change))
-                .collect()
+                .filter_map(|each| rows.located(each.piece, &each.layers, each));
+            located.collect::<Vec<_>>()
+        });
+        let not_taken = report.decisions.as_ref().map(|decisions| {
+            let located = decisions
+                .iter()
+                .filter_map(|each| rows.located(each.piece, &each.layers, each));
+            located.collect()
         });
         for change in changes.iter().flatten() {
             rows.note_rules(change);
         }
-        let not_taken = report.decisions.as_ref().map(|decisions| {
-            let located = decisions.iter().filter_map(|each| Some((rows.of(each.piece?), each)));
-            let located = located.map(|(row, decision)| {
-                let (file, line) = rows.place(row, &decision.layers);
-                NotTaken {
-                    row,
-                    file,
-                    line,
-                    decision: decision.clone(),
-                }
-            });
-            located.collect()
-        });
         let laid_out = optimized.laid_out.as_ref().expect("explanations were asked for");
         let totals = |graph: &Graph, totals: &netc_rewrite::Totals| {
             Totals::new(graph, totals, &netc_schedule::plan(graph, &options.machine), batch)
@@ -309,26 +277,3 @@ impl Network {
 
 /// A file and a line in it, from 1, as far as they are known.
 type Place = (Option<String>, Option<u32>);
-
-fn located_change(row: usize, (file, line): Place, change: &netc_rewrite::Change) -> Change {
-    let netc_rewrite::Change {
-        layers,
-        written,
-        run,
-        rules,
-        before_picoseconds,
-        after_picoseconds,
-        ..
-    } = change.clone();
-    Change {
-        row,
-        file,
-        line,
-        layers,
-        written,
-        run,
-        rules,
-        before_picoseconds,
-        after_picoseconds,
-    }
-}

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use netc_graph::operators::constant::Constant;
 use netc_graph::{Graph, NodeId, Operator};
-use netc_rewrite::{LaidOut, Optimized, Piece, Prediction};
+use netc_rewrite::{Change, LaidOut, Optimized, Piece, Prediction};
 
-use super::{Change, Phase, Place, Row, Run, Written};
+use super::{Located, Phase, Row, Run, Written};
 use crate::network::Network;
 
 /// Rows being put together.
@@ -54,25 +54,24 @@ impl Rows {
         }
     }
 
-    /// The row of a piece.
-    pub(super) fn of(&self, piece: usize) -> usize {
-        self.row_of[piece]
-    }
-
-    /// Where the first of some layers of a row was written.
-    pub(super) fn place(&self, row: usize, layers: &[String]) -> Place {
+    /// What is said of a piece, with its row and with where the first of these layers was written.
+    pub(super) fn located<T: Clone>(&self, piece: Option<usize>, layers: &[String], what: &T) -> Option<Located<T>> {
+        let row = self.row_of[piece?];
         let written = self.rows[row].written.iter().filter(|each| each.line.is_some());
         let mut written = written.filter(|each| layers.contains(&each.layer));
-        written
-            .next()
-            .map(|each| (each.file.clone(), each.line))
-            .unwrap_or_default()
+        let first = written.next();
+        Some(Located {
+            row,
+            file: first.and_then(|each| each.file.clone()),
+            line: first.and_then(|each| each.line),
+            what: what.clone(),
+        })
     }
 
     /// Remembers in its row which rules a change comes from.
-    pub(super) fn note_rules(&mut self, change: &Change) {
+    pub(super) fn note_rules(&mut self, change: &Located<Change>) {
         let known = &mut self.rows[change.row].rules;
-        for applied in &change.rules {
+        for applied in &change.what.rules {
             if !known.contains(&applied.rule) {
                 known.push(applied.rule.clone());
             }

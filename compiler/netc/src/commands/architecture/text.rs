@@ -83,18 +83,7 @@ pub(super) fn applied(applied: &Applied<'_>) -> String {
         applied.model,
         counted(applied.replaced.len(), "stack")
     );
-    text += &console::table(
-        [
-            "network",
-            "layers",
-            "parameters",
-            "MACs",
-            "non-linearities",
-            "predicted",
-        ],
-        [false, true, true, true, true, true],
-        [row("as it was", before), row("with stacks", after)],
-    );
+    text += &networks([row("as it was", before), row("with stacks", after)]);
     for renamed in applied.renamed {
         text += &format!("\n`{}` is now `{}`", renamed.before, renamed.after);
     }
@@ -196,18 +185,7 @@ fn wide(analysis: &Architecture, file: &str, has_weights: bool) -> String {
     }
     if let Some(stacked) = &analysis.stacked {
         text += "\n";
-        text += &console::table(
-            [
-                "network",
-                "layers",
-                "parameters",
-                "MACs",
-                "non-linearities",
-                "predicted",
-            ],
-            [false, true, true, true, true, true],
-            [row("as written", &analysis.written), row("all stacked", stacked)],
-        );
+        text += &networks([row("as written", &analysis.written), row("all stacked", stacked)]);
         text +=
             &format!("\n to make that network, to be trained:\n   netc explain {file} --apply stack-3x3 -o NEW.net\n");
         text += " with --between equal-parameters, stacks are so narrow that they hold no more than the wide layers\n";
@@ -416,6 +394,19 @@ fn form_row(name: String, kind: String, form: &RunFigures) -> [String; 7] {
         grouped(form.network.macs),
         time(form.network.predicted_us),
     ]
+}
+
+/// Whole networks, one below the other.
+fn networks(rows: [[String; 6]; 2]) -> String {
+    let header = [
+        "network",
+        "layers",
+        "parameters",
+        "MACs",
+        "non-linearities",
+        "predicted",
+    ];
+    console::table(header, [false, true, true, true, true, true], rows)
 }
 
 fn row(name: &str, figures: &Figures) -> [String; 6] {

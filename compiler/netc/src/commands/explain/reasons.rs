@@ -1,7 +1,7 @@
 //! Why something changed, and what else was possible.
 
-use netc::explanation::{Change, Explanation, NotTaken};
-use netc::stages::rewrite::Alternative;
+use netc::explanation::{Explanation, Located};
+use netc::stages::rewrite::{Alternative, Change, Decision};
 
 use super::sections::{self, Column, NAMED, paragraph, place};
 use super::text::in_words;
@@ -22,14 +22,17 @@ pub(super) fn why(explanation: &Explanation, unit: Unit) -> String {
     if changes.is_empty() {
         return "Why\n\nNothing was rewritten: no allowed rule leads to anything cheaper.\n".to_owned();
     }
-    let mut kinds: Vec<(&Change, Vec<&Change>)> = Vec::new();
+    let mut kinds: Vec<(&Change, Vec<&Located<Change>>)> = Vec::new();
     for change in changes {
-        let alike = |(first, _): &&mut (&Change, Vec<&Change>)| {
-            (&first.written, &first.run, &first.rules) == (&change.written, &change.run, &change.rules)
+        let alike = |(first, _): &&mut (&Change, Vec<&Located<Change>>)| {
+            let Change {
+                written, run, rules, ..
+            } = &change.what;
+            (&first.written, &first.run, &first.rules) == (written, run, rules)
         };
         match kinds.iter_mut().find(alike) {
             Some((_, members)) => members.push(change),
-            None => kinds.push((change, vec![change])),
+            None => kinds.push((&change.what, vec![change])),
         }
     }
     let paragraphs = kinds
@@ -38,9 +41,9 @@ pub(super) fn why(explanation: &Explanation, unit: Unit) -> String {
     format!("Why\n\n{}", paragraphs.collect::<Vec<_>>().join("\n"))
 }
 
-fn reason(explanation: &Explanation, first: &Change, members: &[&Change], unit: Unit) -> String {
+fn reason(explanation: &Explanation, first: &Change, members: &[&Located<Change>], unit: Unit) -> String {
     let named = members.iter().take(NAMED).map(|change| {
-        let layers: Vec<&str> = change.layers.iter().map(String::as_str).collect();
+        let layers: Vec<&str> = change.what.layers.iter().map(String::as_str).collect();
         let line = match place(explanation, change.file.as_deref(), change.line) {
             line if line == "-" => String::new(),
             line if line.contains(':') => format!(" ({line})"),
@@ -52,7 +55,7 @@ fn reason(explanation: &Explanation, first: &Change, members: &[&Change], unit: 
     if members.len() > NAMED {
         names += &format!("; and {} more", members.len() - NAMED);
     }
-    let sum = |cost: fn(&Change) -> u64| members.iter().map(|each| cost(each)).fold(0, u64::saturating_add);
+    let sum = |cost: fn(&Change) -> u64| members.iter().map(|each| cost(&each.what)).fold(0, u64::saturating_add);
     let (before, after) = (sum(|each| each.before_picoseconds), sum(|each| each.after_picoseconds));
     let run = match first.run.as_slice() {
         [] => "nothing".to_owned(),
@@ -88,7 +91,7 @@ pub(super) fn not_taken(explanation: &Explanation, unit: Unit) -> String {
     let lost: Vec<_> = parts
         .iter()
         .flat_map(|part| {
-            let cheapest = part.decision.lost.iter().take(WAYS);
+            let cheapest = part.what.lost.iter().take(WAYS);
             cheapest.map(move |way| Lost { part, way })
         })
         .collect();
@@ -126,26 +129,20 @@ pub(super) fn not_taken(explanation: &Explanation, unit: Unit) -> String {
 
 /// A way that was not taken.
 struct Lost<'a> {
-    part: &'a NotTaken,
+    part: &'a Located<Decision>,
     way: &'a Alternative,
 }
 
 impl Lost<'_> {
     fn is_like(&self, other: &Self) -> bool {
-        let kind = |lost: &Self| {
-            (
-                lost.part.decision.run.clone(),
-                lost.way.run.clone(),
-                lost.way.as_written,
-            )
-        };
+        let kind = |lost: &Self| (lost.part.what.run.clone(), lost.way.run.clone(), lost.way.as_written);
         kind(self) == kind(other)
     }
 }
 
 fn lost_cells(explanation: &Explanation, alike: &[Lost<'_>], unit: Unit) -> Vec<String> {
     let Lost { part, way } = &alike[0];
-    let layers: Vec<&str> = part.decision.layers.iter().map(String::as_str).collect();
+    let layers: Vec<&str> = part.what.layers.iter().map(String::as_str).collect();
     let others = match alike.len() - 1 {
         0 => String::new(),
         others => format!(" and {others} alike"),
