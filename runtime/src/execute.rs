@@ -54,6 +54,8 @@ pub struct Session {
     prepared: Region,
     fixed: Region,
     batched: Region,
+    /// Room for each thread, one after the other.
+    scratch: Region,
     /// Whether the prepared memory no longer follows from the parameters.
     prologue_is_stale: bool,
     /// Whether a run makes it so.
@@ -99,6 +101,7 @@ impl Session {
             prepared: budget.take(program.prepared_bytes)?,
             fixed: budget.take(program.fixed_bytes)?,
             batched: Region::empty(),
+            scratch: budget.take(scratch_stride(&program).saturating_mul(options.threads.max(1)))?,
             prologue_is_stale: true,
             runs_outdate_prologue: program.prologue.iter().flat_map(|call| &call.arguments).any(updated),
             addresses: Addresses {
@@ -277,17 +280,21 @@ impl Session {
         }
         let operands = Operands(self.addresses.arguments.as_ptr());
         let (function, samples) = (call.function, batch as u64);
-        let task = |first, last| {
+        let room = Scratch {
+            start: self.scratch.address(),
+            stride: scratch_stride(&self.program),
+        };
+        let task = |thread, first, last| {
             // SAFETY: `assert_consistent` has placed every operand inside its memory, `ports::check` and `grow` have
             // made that memory as large as the plan says for this batch, and generated code touches only its views.
             // Inputs and constants are never a call's write, and `&mut self` keeps everything else to this run.
             // Different tasks write disjoint elements. The arguments outlive the call: the pool returns after the last
-            // task.
-            unsafe { function(operands.get(), samples, first, last) }
+            // task. Each thread has scratch of its own, and the pool runs no two tasks at once under one number.
+            unsafe { function(operands.get(), samples, first, last, room.of(thread)) }
         };
         let count = call.tasks.count(samples);
         if estimated_ns(call, samples) < ALONE_BELOW_NS && count > 0 {
-            task(0, count);
+            task(0, 0, count);
         } else {
             self.pool.run(count, &task);
         }
@@ -322,6 +329,28 @@ impl Operands {
     /// The array. A method, so that closures capture the whole `Operands` and not the bare pointer in it.
     const fn get(self) -> *const *mut u8 {
         self.0
+    }
+}
+
+/// Bytes from one thread's scratch to the next's: pages of its own.
+const fn scratch_stride(program: &Program) -> usize {
+    program.scratch_bytes.next_multiple_of(4096)
+}
+
+/// The scratch of all threads.
+#[derive(Clone, Copy)]
+struct Scratch {
+    start: *mut u8,
+    stride: usize,
+}
+
+// SAFETY: each thread uses its own part.
+unsafe impl Sync for Scratch {}
+
+impl Scratch {
+    /// One thread's part. A method, for the same reason as [`Operands::get`].
+    const fn of(self, thread: usize) -> *mut u8 {
+        self.start.wrapping_add(thread * self.stride)
     }
 }
 

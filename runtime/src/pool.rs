@@ -62,14 +62,15 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Runs `task(first, last)` over ranges that together cover `0..count` exactly once, and returns when all are done.
+    /// Runs `task(thread, first, last)` over ranges that together cover `0..count` exactly once, and returns when all are
+    /// done. Threads are numbered from 0, the caller; no two run at the same time under one number.
     /// A panic in a task is passed on to the caller after the others have finished.
-    pub fn run(&mut self, count: u64, task: &(dyn Fn(u64, u64) + Sync)) {
+    pub fn run(&mut self, count: u64, task: &(dyn Fn(usize, u64, u64) + Sync)) {
         if count == 0 {
             return;
         }
         if count == 1 || self.workers.is_empty() {
-            task(0, count);
+            task(0, 0, count);
             return;
         }
         self.shared.open(count, task);
@@ -96,7 +97,7 @@ impl Drop for Pool {
 /// Bit of [`Shared::state`] that says workers may join the current job; the rest counts those who have.
 const OPEN: u64 = 1 << 63;
 
-type Task<'a> = dyn Fn(u64, u64) + Sync + 'a;
+type Task<'a> = dyn Fn(usize, u64, u64) + Sync + 'a;
 
 /// One thread's share, on a cache line of its own.
 #[derive(Debug, Default)]
@@ -204,7 +205,7 @@ impl Shared {
                 if first >= end {
                     break;
                 }
-                task(first, first.saturating_add(piece).min(end));
+                task(thread, first, first.saturating_add(piece).min(end));
             }
         }
     }
@@ -284,7 +285,7 @@ mod tests {
 
     fn covers(pool: &mut Pool, count: usize) {
         let hits: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-        pool.run(count as u64, &|first, last| {
+        pool.run(count as u64, &|_, first, last| {
             for index in first..last {
                 hits[index as usize].fetch_add(1, Ordering::Relaxed);
             }
@@ -321,7 +322,7 @@ mod tests {
         let mut pool = Pool::new(2).unwrap();
         let ids = Mutex::new(std::collections::BTreeSet::new());
         for _ in 0..50 {
-            pool.run(2, &|_, _| {
+            pool.run(2, &|_, _, _| {
                 thread::sleep(Duration::from_millis(2));
                 ids.lock().unwrap().insert(thread::current().name().map(str::to_owned));
             });
@@ -334,7 +335,9 @@ mod tests {
         let mut pool = Pool::new(2).unwrap();
         for bad in [0, 63] {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                pool.run(64, &|first, last| assert!(!(first..last).contains(&bad), "task {bad}"));
+                pool.run(64, &|_, first, last| {
+                    assert!(!(first..last).contains(&bad), "task {bad}")
+                });
             }));
             let payload = outcome.unwrap_err();
             assert_eq!(

@@ -19,8 +19,12 @@ use crate::tensor::{DType, Shape, Tensor};
 /// - `first_task..last_task`: the part of the call's work to do. Tasks touch disjoint results, so any split over threads
 ///   gives the same bytes.
 ///
-/// A kernel touches only the elements that its views describe; it never unwinds, allocates or blocks.
-pub type KernelFunction = unsafe extern "C" fn(arguments: *const *mut u8, batch: u64, first_task: u64, last_task: u64);
+/// - `scratch`: [`Program::scratch_bytes`] bytes for this thread alone, at a multiple of 64. They hold anything before and
+///   after.
+///
+/// A kernel touches only the elements that its views describe, and its scratch; it never unwinds, allocates or blocks.
+pub type KernelFunction =
+    unsafe extern "C" fn(arguments: *const *mut u8, batch: u64, first_task: u64, last_task: u64, scratch: *mut u8);
 
 /// How many tasks a call has: `per_group · ⌈batch / group⌉ + fixed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -189,6 +193,8 @@ pub struct Program {
     pub batched_bytes: usize,
     /// Bytes of arena that do not depend on the batch.
     pub fixed_bytes: usize,
+    /// Bytes that each thread needs for itself while it runs a kernel.
+    pub scratch_bytes: usize,
     /// Bytes of machine code.
     pub code_bytes: usize,
     /// Whatever owns the memory that the functions live in.

@@ -26,6 +26,7 @@ pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> 
     let steps = define(&plan.steps, machine, &mut assembler)?;
     let code_bytes = assembler.code_bytes();
     let code = Code::finish(assembler)?;
+    let scratch_bytes = prologue.iter().chain(&steps).map(|each| each.scratch_bytes).max();
     let calls = |steps: &[Step], defined: &[Defined]| {
         steps
             .iter()
@@ -44,6 +45,7 @@ pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> 
         prepared_bytes: plan.prepared_bytes,
         batched_bytes: plan.batched_bytes,
         fixed_bytes: plan.fixed_bytes,
+        scratch_bytes: scratch_bytes.unwrap_or(0),
         code_bytes,
         code: code.owner(),
     })
@@ -98,6 +100,7 @@ pub(crate) fn level_of(machine: &Machine) -> Result<Option<Level>, CodegenError>
 struct Defined {
     id: FuncId,
     tasks: program::Tasks,
+    scratch_bytes: usize,
 }
 
 fn define<M: cranelift_module::Module>(
@@ -108,6 +111,7 @@ fn define<M: cranelift_module::Module>(
     let one = |step: &Step| {
         let BuiltKernel { ir, tasks } = kernels::build(step, machine);
         Ok(Defined {
+            scratch_bytes: ir.scratch_bytes,
             id: assembler.define(step.kernel.name(), ir)?,
             tasks,
         })

@@ -79,6 +79,8 @@ pub(crate) enum Parameter {
     FirstTask,
     /// The task after the last to do.
     LastTask,
+    /// Address of [`Kernel::scratch_bytes`] bytes that nobody else uses meanwhile, at a multiple of 64.
+    Scratch,
 }
 
 /// Integer arithmetic, wrapping.
@@ -323,6 +325,8 @@ pub(crate) struct Kernel {
     pub(crate) variables: Vec<bool>,
     /// The program.
     pub(crate) body: Vec<Statement>,
+    /// Bytes of scratch that it needs.
+    pub(crate) scratch_bytes: usize,
 }
 
 impl Kernel {

@@ -151,7 +151,7 @@ impl Code {
     /// The function of a kernel defined before [`Self::finish`].
     pub(crate) fn function(&self, id: FuncId) -> KernelFunction {
         let code = self.module.0.get_finalized_function(id);
-        // SAFETY: `code` is the start of a function compiled with `lower_cranelift::set_signature`'s four integers and
+        // SAFETY: `code` is the start of a function compiled with `lower_cranelift::set_signature`'s five integers and
         // the platform's C calling convention, which is `KernelFunction`'s type.
         unsafe { std::mem::transmute::<*const u8, KernelFunction>(code) }
     }

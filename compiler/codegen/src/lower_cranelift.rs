@@ -21,7 +21,7 @@ pub(crate) const LANES: usize = 4;
 
 /// Makes `signature` that of `netc_runtime::program::KernelFunction`.
 pub(crate) fn set_signature(signature: &mut Signature) {
-    for _ in 0..4 {
+    for _ in 0..5 {
         signature.params.push(AbiParam::new(types::I64));
     }
 }
@@ -42,7 +42,7 @@ pub(crate) fn lower(
     let variables = variables
         .map(|(ty, is_variable)| is_variable.then(|| builder.declare_var(clif_type(*ty))))
         .collect();
-    let parameters = builder.block_params(entry).try_into().expect("four parameters");
+    let parameters = builder.block_params(entry).try_into().expect("five parameters");
     let count = kernel.registers.len();
     let mut uses = vec![0; count];
     count_uses(&kernel.body, &mut uses);
@@ -135,7 +135,7 @@ struct Lowering<'a> {
     builder: FunctionBuilder<'a>,
     variables: Vec<Option<Variable>>,
     values: Vec<Option<Value>>,
-    parameters: [Value; 4],
+    parameters: [Value; 5],
 }
 
 impl Lowering<'_> {
@@ -267,6 +267,7 @@ impl Lowering<'_> {
                 Parameter::Batch => self.parameters[1],
                 Parameter::FirstTask => self.parameters[2],
                 Parameter::LastTask => self.parameters[3],
+                Parameter::Scratch => self.parameters[4],
             },
             Statement::Integer {
                 operation, left, right, ..

@@ -228,6 +228,8 @@ pub(crate) struct Compiled {
     pub(crate) function: KernelFunction,
     /// How it may be split.
     pub(crate) tasks: Tasks,
+    /// Bytes that it needs for itself.
+    pub(crate) scratch_bytes: usize,
     _code: Code,
 }
 
@@ -249,6 +251,7 @@ pub(crate) fn compile(step: &Step, machine: &Machine) -> Compiled {
 /// Compiles one step for a machine by a lowering that may have wider vectors than it needs.
 fn compile_by(step: &Step, machine: &Machine, level: Option<Level>) -> Compiled {
     let built = kernels::build(step, machine);
+    let scratch_bytes = built.ir.scratch_bytes;
     let mut assembler = Assembler::new(host_module().expect("Cranelift knows this processor"), level);
     let id = assembler
         .define(step.kernel.name(), built.ir)
@@ -257,6 +260,7 @@ fn compile_by(step: &Step, machine: &Machine, level: Option<Level>) -> Compiled 
     Compiled {
         function: code.function(id),
         tasks: built.tasks,
+        scratch_bytes,
         _code: code,
     }
 }
@@ -312,8 +316,11 @@ fn call(compiled: &Compiled, step: &Step, batch: usize, memory: &mut [Guarded], 
     let arguments: Vec<*mut u8> = views
         .map(|view| memory[view.buffer.index()].start().wrapping_add(4 * view.offset))
         .collect();
-    // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say.
-    unsafe { (compiled.function)(arguments.as_ptr(), batch as u64, first, last) }
+    // What scratch holds must not matter.
+    let mut scratch = Guarded::new(&vec![f32::NAN; compiled.scratch_bytes / 4]);
+    // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say; scratch
+    // is as large as the kernel asked for.
+    unsafe { (compiled.function)(arguments.as_ptr(), batch as u64, first, last, scratch.start()) }
 }
 
 /// Memory that ends at an inaccessible page and begins after known bytes.

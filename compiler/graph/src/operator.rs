@@ -200,6 +200,9 @@ operators! {
     Dequantize(op::dequantize::Dequantize),
     Clip(op::clip::Clip),
 
+    // The same layers by other arithmetic, which the rewriter chooses.
+    WinogradConv(op::winograd_conv::WinogradConv),
+
     // Losses, and what leads from one per sample to one for all and back.
     CrossEntropy(op::cross_entropy::CrossEntropy),
     MeanSquaredError(op::mean_squared_error::MeanSquaredError),

@@ -229,6 +229,37 @@ impl Random {
         (op::conv::Conv { window, groups }, x, w)
     }
 
+    /// A convolution of stride 1 by tiles, with the shapes of its input and weight.
+    fn winograd_conv(&mut self) -> (op::winograd_conv::WinogradConv, Shape, Shape) {
+        loop {
+            let (conv, x, mut w) = self.conv();
+            let axes = conv.window.axes();
+            let window = conv.window.with_stride(vec![1; axes]);
+            let tile = window
+                .kernel
+                .iter()
+                .map(|&taps| if taps == 1 { 1 } else { self.between(1, 9 - taps) });
+            let (tile, turned) = (tile.collect(), self.chance());
+            if turned {
+                let outputs = w[0] / conv.groups;
+                w = Shape::new([&[x[0], outputs], window.kernel.as_slice()].concat());
+            }
+            if window.output_extents(&x.extents()[1..]).is_ok() {
+                let groups = conv.groups;
+                return (
+                    op::winograd_conv::WinogradConv {
+                        window,
+                        groups,
+                        tile,
+                        turned,
+                    },
+                    x,
+                    w,
+                );
+            }
+        }
+    }
+
     fn byte(&mut self) -> DType {
         if self.chance() { DType::I8 } else { DType::U8 }
     }
@@ -345,6 +376,12 @@ fn draw(name: &str, r: &mut Random) -> Option<(Operator, Vec<SampleInput>)> {
                 .into(),
                 vec![batched(&x), batched(&dy)],
             )
+        }
+        "winograd_conv" => {
+            let (conv, x, w) = r.winograd_conv();
+            let outputs = if conv.turned { conv.groups * w[1] } else { w[0] };
+            let bias = r.chance().then(|| vector(outputs));
+            (conv.into(), [batched(&x), fixed(&w)].into_iter().chain(bias).collect())
         }
         "dense" => {
             let (inputs, outputs) = (r.between(1, 9), r.between(1, 9));

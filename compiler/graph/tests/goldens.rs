@@ -111,6 +111,17 @@ fn convolutions() {
         &[x(), w(), once(&[1], &[100.0])],
         &[121.0, 132.0, 143.0],
     );
+    // The same by tiles; and turned, which is the gradient with respect to the input of one with these weights.
+    let winograd = |window, turned| op::winograd_conv::WinogradConv {
+        window,
+        groups: 1,
+        tile: vec![2],
+        turned,
+    };
+    check(winograd(plain(), false), 1, &[x(), w()], &[21.0, 32.0, 43.0]);
+    let spread = plain().with_padding([1]);
+    let dy = each(&[1, 3], &[1.0, 2.0, 3.0]);
+    check(winograd(spread, true), 1, &[dy, w()], &[1.0, 12.0, 23.0, 30.0]);
     // Padding on both sides and on one, with stride 2.
     let ones = || once(&[1, 1, 3], &[1.0, 1.0, 1.0]);
     let padded = |after| Window::new([3]).with_stride([2]).with_paddings([1], [after]);

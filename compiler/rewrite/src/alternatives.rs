@@ -148,6 +148,10 @@ impl Alternatives<'_> {
                     groups => format!("in {groups} groups {lanes}"),
                 })
             }
+            Operator::WinogradConv(rule) => {
+                let tile: Vec<String> = rule.tile.iter().map(ToString::to_string).collect();
+                Some(format!("in tiles of {}", tile.join("x")))
+            }
             _ => None,
         };
         Step {

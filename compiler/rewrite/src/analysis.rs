@@ -178,7 +178,7 @@ fn zero_fraction(operator: &Operator, inputs: &[&Facts], ty: &Type) -> f64 {
             let zeros: f64 = inputs.iter().map(|facts| facts.zero_fraction * count(facts)).sum();
             zeros / inputs.iter().map(|facts| count(facts)).sum::<f64>()
         }
-        Operator::Conv(_) | Operator::Dense(_) => {
+        Operator::Conv(_) | Operator::WinogradConv(_) | Operator::Dense(_) => {
             let summed = of(0) == 1.0 || of(1) == 1.0;
             all(summed && inputs.get(2).is_none_or(|bias| bias.zero_fraction == 1.0))
         }

@@ -35,6 +35,7 @@ macro_rules! is {
 is! {
     Constant = op::constant::Constant,
     Conv = op::conv::Conv,
+    ConvGradInput = op::conv_grad_input::ConvGradInput,
     Dense = op::dense::Dense,
     MaxPool = op::max_pool::MaxPool,
     AveragePool = op::average_pool::AveragePool,

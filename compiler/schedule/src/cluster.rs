@@ -66,7 +66,7 @@ pub(crate) enum ClusterRead {
 /// Whether an operator is a contraction that can hand its sums to an epilogue.
 pub(crate) fn is_contraction(operator: &Operator) -> bool {
     match operator {
-        Operator::Conv(_) | Operator::Dense(_) | Operator::DenseGradInput(_) => true,
+        Operator::Conv(_) | Operator::WinogradConv(_) | Operator::Dense(_) | Operator::DenseGradInput(_) => true,
         // With a stride it is several contractions over interleaved rows and columns.
         Operator::ConvGradInput(rule) => rule.window.stride.iter().all(|&stride| stride == 1),
         _ => false,

@@ -107,15 +107,16 @@ impl Planner<'_> {
             .expect("a cluster with a contraction has a body");
         let mut contraction = self.contraction(id);
         let write = self.destination(position, cluster.root);
-        let lanes = Lanes::choose(&contraction.source, &write, contraction.stride);
+        let graph = self.graph;
+        let tiled = match &graph.node(id).operator {
+            Operator::WinogradConv(rule) => Some(rule),
+            _ => None,
+        };
+        let lanes = match tiled {
+            Some(_) => Lanes::Channels,
+            None => Lanes::choose(&contraction.source, &write, contraction.stride),
+        };
         contraction.pack.panel = lanes.panel(contraction.pack.width, self.machine);
-        let weights = self.packed(contraction.weights, &contraction.pack);
-        let mut reads = vec![contraction.source, weights];
-        reads.extend(contraction.bias.map(|bias| self.view(bias)));
-        for (read, _) in &body.reads {
-            let view = self.read(read);
-            reads.push(view);
-        }
         let kernel = Contract {
             taps: contraction.taps,
             stride: contraction.stride,
@@ -127,7 +128,18 @@ impl Planner<'_> {
             bias: contraction.bias.is_some(),
             epilogue: body.body.clone(),
         };
-        self.step(id, Kernel::Contract(kernel), reads, write);
+        let (weights, pack) = (contraction.weights, &contraction.pack);
+        let (kernel, weights) = match tiled {
+            Some(rule) => self.by_tiles(rule, weights, pack, kernel),
+            None => (Kernel::Contract(kernel), self.packed(weights, pack)),
+        };
+        let mut reads = vec![contraction.source, weights];
+        reads.extend(contraction.bias.map(|bias| self.view(bias)));
+        for (read, _) in &body.reads {
+            let view = self.read(read);
+            reads.push(view);
+        }
+        self.step(id, kernel, reads, write);
     }
 
     fn contraction(&mut self, id: NodeId) -> Contraction {
@@ -139,6 +151,29 @@ impl Planner<'_> {
                 let window = two_dimensional(&rule.window);
                 let Taps { taps, kernel_offsets } = forward_taps(&window);
                 let pack = Weights::of_convolution(&weight_shape, rule.groups).pack_forward(kernel_offsets, machine);
+                let source = self.contraction_source(inputs[0]);
+                Contraction {
+                    source,
+                    weights: inputs[1],
+                    bias: inputs.get(2).copied(),
+                    taps,
+                    stride: stride(&window),
+                    pack,
+                }
+            }
+            Operator::WinogradConv(rule) => {
+                let window = two_dimensional(&rule.window);
+                let Taps {
+                    taps,
+                    mut kernel_offsets,
+                } = forward_taps(&window);
+                let weights = Weights::of_convolution(&weight_shape, rule.groups);
+                let pack = if rule.turned {
+                    kernel_offsets.reverse();
+                    weights.pack_backward(kernel_offsets, machine)
+                } else {
+                    weights.pack_forward(kernel_offsets, machine)
+                };
                 let source = self.contraction_source(inputs[0]);
                 Contraction {
                     source,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::expression::Expression;
 use crate::machine::Machine;
 use crate::view::View;
+pub use crate::winograd::{Tiling, Winograd, WinogradWeights};
 
 /// One source position of a contraction, relative to the window's first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -276,6 +277,10 @@ pub enum PoolKind {
 pub enum Kernel {
     /// Convolution and dense layers, forward and backward-data. See [`Contract`].
     Contract(Contract),
+    /// Convolution in fewer multiplications. See [`Winograd`].
+    Winograd(Winograd),
+    /// Packed weights for it. See [`WinogradWeights`].
+    WinogradWeights(WinogradWeights),
     /// Weights into the order that a contraction reads. See [`PackWeights`].
     PackWeights(PackWeights),
     /// Gradients of weights. See [`WeightGradient`].
@@ -391,6 +396,8 @@ impl Kernel {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Contract(_) => "contract",
+            Self::Winograd(_) => "winograd",
+            Self::WinogradWeights(_) => "winograd_weights",
             Self::PackWeights(_) => "pack_weights",
             Self::WeightGradient(_) => "weight_gradient",
             Self::Pointwise(_) => "pointwise",

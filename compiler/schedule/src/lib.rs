@@ -17,6 +17,7 @@ mod planner;
 mod readers;
 mod text;
 pub mod view;
+mod winograd;
 
 pub use cluster::{Layer, layers};
 pub use expression::{Expression, Instruction};

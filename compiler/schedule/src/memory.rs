@@ -17,8 +17,10 @@ struct Life {
 }
 
 /// Gives every `Batched` and `Fixed` buffer its offset. Returns the bytes of the two parts.
-pub(crate) fn assign(buffers: &mut [Buffer], steps: &[Step]) -> (usize, usize) {
-    let lives = lives(buffers.len(), steps);
+///
+/// The prologue comes before every run, so what only passes through it may lie where runs compute.
+pub(crate) fn assign(buffers: &mut [Buffer], prologue: &[Step], steps: &[Step]) -> (usize, usize) {
+    let lives = lives(buffers.len(), prologue.iter().chain(steps));
     let batched = place(
         buffers,
         &lives,
@@ -34,9 +36,9 @@ pub(crate) fn assign(buffers: &mut [Buffer], steps: &[Step]) -> (usize, usize) {
     (batched, fixed)
 }
 
-fn lives(count: usize, steps: &[Step]) -> Vec<Option<Life>> {
+fn lives<'a>(count: usize, steps: impl Iterator<Item = &'a Step>) -> Vec<Option<Life>> {
     let mut lives: Vec<Option<Life>> = vec![None; count];
-    for (index, step) in steps.iter().enumerate() {
+    for (index, step) in steps.enumerate() {
         for view in step.reads.iter().chain([&step.write]) {
             let life = lives[view.buffer.index()].get_or_insert(Life {
                 first: index,
@@ -146,7 +148,8 @@ mod tests {
             macs: 0,
         };
         let steps: Vec<Step> = steps.iter().map(step).collect();
-        let totals = assign(&mut buffers, &steps);
+        let (prologue, runs) = steps.split_at(steps.len() / 2);
+        let totals = assign(&mut buffers, prologue, runs);
         (buffers, steps, totals)
     }
 
@@ -165,7 +168,7 @@ mod tests {
             steps in prop::collection::vec((0usize..20, 0usize..20), 0..40),
         ) {
             let (buffers, steps, (batched, fixed)) = assigned(&sizes, &steps);
-            let lives = lives(buffers.len(), &steps);
+            let lives = lives(buffers.len(), steps.iter());
             for a in 0..buffers.len() {
                 let Some(p) = lives[a] else { continue };
                 let (is_batched, start, end) = range(&buffers[a]);

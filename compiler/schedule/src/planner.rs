@@ -260,6 +260,11 @@ impl Planner<'_> {
         copy
     }
 
+    /// Whether a node's value follows from what is there when parameters are bound.
+    pub(crate) fn is_known_early(&self, id: NodeId) -> bool {
+        self.known_early.contains(&id)
+    }
+
     /// Weights packed for a contraction, once however many contractions read them.
     pub(crate) fn packed(&mut self, id: NodeId, pack: &PackWeights) -> View {
         let source = self.view(id);
@@ -381,6 +386,11 @@ impl Planner<'_> {
         self.dense(&ty, place)
     }
 
+    /// Memory for a value that exists once and is read by nothing but the next steps, which come as early as it does.
+    pub(crate) fn passing(&mut self, ty: &Type) -> View {
+        self.dense(ty, Place::Fixed { offset_bytes: 0 })
+    }
+
     /// Memory for a dense, channels-first value: in the arena, or prepared if it is known when parameters are bound.
     pub(crate) fn temporary(&mut self, ty: &Type, early: bool) -> View {
         let place = if early {
@@ -442,7 +452,7 @@ impl Planner<'_> {
         self.push(self.known_early.contains(&id), kernel, reads, write, macs);
     }
 
-    fn push(&mut self, early: bool, kernel: Kernel, reads: Vec<View>, write: View, macs: u64) {
+    pub(crate) fn push(&mut self, early: bool, kernel: Kernel, reads: Vec<View>, write: View, macs: u64) {
         let step = Step {
             name: self.name.clone(),
             kernel,
@@ -477,7 +487,7 @@ impl Planner<'_> {
                 self.push(false, Kernel::Copy, vec![value], parameter, 0);
             }
         }
-        let (batched, fixed) = memory::assign(&mut self.plan.buffers, &self.plan.steps);
+        let (batched, fixed) = memory::assign(&mut self.plan.buffers, &self.plan.prologue, &self.plan.steps);
         self.plan.batched_bytes = batched;
         self.plan.fixed_bytes = fixed;
         self.plan

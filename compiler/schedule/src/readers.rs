@@ -166,6 +166,9 @@ fn halos_of_inputs(graph: &Graph, id: NodeId) -> Vec<(NodeId, Halo)> {
                 ),
             )]
         }
+        Operator::WinogradConv(rule) => {
+            vec![(inputs[0], crate::winograd::halo(rule, extents(inputs[0]), extents(id)))]
+        }
         Operator::ConvGradWeight(rule) => {
             let window = two_dimensional(&rule.window);
             let (source, gradient) = (extents(inputs[0]), extents(inputs[1]));

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::kernel::{Contract, Divisor, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, WeightGradient};
+use crate::kernel::{
+    Contract, Divisor, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, Tiling, WeightGradient, Winograd,
+    WinogradWeights,
+};
 use crate::plan::{Buffer, Place, Plan, Step};
 
 /// One line for each buffer and step, in the plan's order.
@@ -68,27 +71,16 @@ fn step_text(step: &Step) -> String {
 
 fn attributes(kernel: &Kernel) -> String {
     match kernel {
-        Kernel::Contract(Contract {
-            taps,
-            stride,
-            groups,
-            depth,
-            width,
-            panel,
-            lanes,
-            bias,
-            epilogue,
+        Kernel::Contract(contract) => contract_text(contract),
+        Kernel::Winograd(Winograd { tiling, contract }) => {
+            format!("{} {}", tiling_text(tiling), contract_text(contract))
+        }
+        Kernel::WinogradWeights(WinogradWeights {
+            tiling,
+            panels,
+            elements,
         }) => {
-            let lanes = match lanes {
-                Lanes::Channels => "",
-                Lanes::Columns => " lanes=columns",
-            };
-            format!(
-                "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}",
-                taps.len(),
-                stride.row,
-                stride.column
-            )
+            format!("{} panels={panels} elements={elements}", tiling_text(tiling))
         }
         Kernel::PackWeights(PackWeights {
             groups,
@@ -161,6 +153,45 @@ fn attributes(kernel: &Kernel) -> String {
         | Kernel::Dequantize
         | Kernel::Reshape => String::new(),
     }
+}
+
+fn contract_text(contract: &Contract) -> String {
+    let Contract {
+        taps,
+        stride,
+        groups,
+        depth,
+        width,
+        panel,
+        lanes,
+        bias,
+        epilogue,
+    } = contract;
+    let lanes = match lanes {
+        Lanes::Channels => "",
+        Lanes::Columns => " lanes=columns",
+    };
+    format!(
+        "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}",
+        taps.len(),
+        stride.row,
+        stride.column
+    )
+}
+
+fn tiling_text(tiling: &Tiling) -> String {
+    let pair = |[row, column]: [usize; 2]| format!("{row}x{column}");
+    let Tiling {
+        results,
+        taps,
+        dilation,
+    } = *tiling;
+    format!(
+        "tile={} kernel={} dilation={}",
+        pair(results),
+        pair(taps),
+        pair(dilation)
+    )
 }
 
 fn spreads_text(spreads: &[crate::kernel::Spread]) -> String {

@@ -20,13 +20,13 @@ unsafe fn operand<'a>(arguments: *const *mut u8, index: usize, first: usize, cou
     unsafe { slice::from_raw_parts_mut((*arguments.add(index)).cast::<f32>().add(first), count) }
 }
 
-unsafe extern "C" fn double(arguments: *const *mut u8, _batch: u64, first: u64, last: u64) {
+unsafe extern "C" fn double(arguments: *const *mut u8, _batch: u64, first: u64, last: u64, _scratch: *mut u8) {
     assert_eq!((first, last), (0, 1));
     // SAFETY: reads and writes one element each. Mapped parameters may lie anywhere, and compiled kernels do not mind.
     unsafe { operand(arguments, 1, 0, 1)[0] = 2.0 * (*arguments).cast::<f32>().read_unaligned() };
 }
 
-unsafe extern "C" fn multiply(arguments: *const *mut u8, batch: u64, first: u64, last: u64) {
+unsafe extern "C" fn multiply(arguments: *const *mut u8, batch: u64, first: u64, last: u64, _scratch: *mut u8) {
     assert!(first <= last && last <= batch);
     for sample in first as usize..last as usize {
         // SAFETY: one sample of the input and of the buffer, and the one prepared factor.
@@ -41,7 +41,7 @@ unsafe extern "C" fn multiply(arguments: *const *mut u8, batch: u64, first: u64,
     }
 }
 
-unsafe extern "C" fn add(arguments: *const *mut u8, batch: u64, first: u64, last: u64) {
+unsafe extern "C" fn add(arguments: *const *mut u8, batch: u64, first: u64, last: u64, _scratch: *mut u8) {
     assert!(last <= batch * WIDTH as u64);
     for element in first as usize..last as usize {
         // SAFETY: one element of the batch, and one of the constant.
@@ -52,7 +52,7 @@ unsafe extern "C" fn add(arguments: *const *mut u8, batch: u64, first: u64, last
     }
 }
 
-unsafe extern "C" fn sum(arguments: *const *mut u8, batch: u64, _first: u64, _last: u64) {
+unsafe extern "C" fn sum(arguments: *const *mut u8, batch: u64, _first: u64, _last: u64, _scratch: *mut u8) {
     // SAFETY: all elements of the batch, and the one result.
     unsafe {
         let total: f32 = operand(arguments, 0, 0, batch as usize * WIDTH).iter().sum();
@@ -60,12 +60,12 @@ unsafe extern "C" fn sum(arguments: *const *mut u8, batch: u64, _first: u64, _la
     }
 }
 
-unsafe extern "C" fn copy_one(arguments: *const *mut u8, _batch: u64, _first: u64, _last: u64) {
+unsafe extern "C" fn copy_one(arguments: *const *mut u8, _batch: u64, _first: u64, _last: u64, _scratch: *mut u8) {
     // SAFETY: one element each.
     unsafe { operand(arguments, 1, 0, 1)[0] = operand(arguments, 0, 0, 1)[0] };
 }
 
-unsafe extern "C" fn count_up(arguments: *const *mut u8, _batch: u64, _first: u64, _last: u64) {
+unsafe extern "C" fn count_up(arguments: *const *mut u8, _batch: u64, _first: u64, _last: u64, _scratch: *mut u8) {
     // SAFETY: the one element of the counter.
     unsafe { operand(arguments, 0, 0, 1)[0] += 1.0 };
 }
@@ -144,6 +144,7 @@ pub(crate) fn affine() -> Program {
         ],
         prepared_bytes: 128,
         batched_bytes: 2 * SAMPLE_BYTES,
+        scratch_bytes: 0,
         fixed_bytes: 64,
         code_bytes: 0,
         code: Arc::new(()),

@@ -82,6 +82,12 @@ impl Builder {
         self.parameter(Parameter::Batch)
     }
 
+    /// Address of so many bytes for this kernel alone while it runs; they hold anything.
+    pub(crate) fn scratch(&mut self, bytes: usize) -> Int {
+        self.kernel.scratch_bytes = bytes;
+        self.parameter(Parameter::Scratch)
+    }
+
     /// The loop over the tasks of this call, which every kernel's work goes into.
     pub(crate) fn tasks(&mut self, body: impl FnOnce(&mut Self, Int)) {
         let first = self.parameter(Parameter::FirstTask);

@@ -307,8 +307,9 @@ mod tests {
                 .map(|(memory, view)| memory[view.offset * view.dtype.size_bytes()..].as_mut_ptr())
                 .collect();
             for task in (0..compiled.tasks.count(BATCH as u64)).rev() {
-                // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say.
-                unsafe { (compiled.function)(arguments.as_ptr(), BATCH as u64, task, task + 1) };
+                // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say;
+                // these kernels use no scratch.
+                unsafe { (compiled.function)(arguments.as_ptr(), BATCH as u64, task, task + 1, std::ptr::null_mut()) };
             }
             memories.pop().expect("the write")
         };

@@ -47,6 +47,8 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
     let across = lanes_across(step, machine);
     match &step.kernel {
         Kernel::Contract(contract) => contract::build(step, contract, machine),
+        Kernel::Winograd(winograd) => contract::winograd::build(step, winograd, machine),
+        Kernel::WinogradWeights(weights) => contract::winograd::build_weights(weights, machine),
         Kernel::WeightGradient(gradient) => weight_gradient::build(step, gradient, machine),
         Kernel::PackWeights(pack) => pack::build(step, pack, pack_lanes(pack.panel, machine)),
         Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),

@@ -60,7 +60,7 @@ fn peak(machine: &Machine) -> f64 {
     let mut memory = vec![0.5f32; 64];
     let arguments = [memory.as_mut_ptr().cast::<u8>()];
     // SAFETY: the kernel reads two vectors and writes one at its only argument.
-    let seconds = fastest(|| unsafe { function(arguments.as_ptr(), 1, 0, 1) });
+    let seconds = fastest(|| unsafe { function(arguments.as_ptr(), 1, 0, 1, std::ptr::null_mut()) });
     (PASSES * SUMS * 4 * machine.lanes * 2) as f64 / seconds / 1e9
 }
 
@@ -109,8 +109,11 @@ fn time(step: &Step, setup: &Setup, machine: &Machine, batch: usize) -> f64 {
         );
     }
     let tasks = compiled.tasks.count(batch as u64);
-    // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say.
-    let seconds = fastest(|| unsafe { (compiled.function)(arguments.as_ptr(), batch as u64, 0, tasks) });
+    let mut scratch = vec![[0u8; 64]; compiled.scratch_bytes.div_ceil(64)];
+    let scratch = scratch.as_mut_ptr().cast::<u8>();
+    // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say; scratch
+    // is as large as the kernel asked for.
+    let seconds = fastest(|| unsafe { (compiled.function)(arguments.as_ptr(), batch as u64, 0, tasks, scratch) });
     assert!(memory[step.write.buffer.index()].iter().all(|value| value.is_finite()));
     seconds
 }

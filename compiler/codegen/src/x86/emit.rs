@@ -87,10 +87,8 @@ impl<'a> Emitter<'a> {
 
     /// Stores the parameters, the constants and the tables of permutations into the frame.
     fn enter(&mut self) {
-        for (index, register) in [Machine::RDI, Machine::RSI, Machine::RDX, Machine::RCX]
-            .into_iter()
-            .enumerate()
-        {
+        let registers = [Machine::RDI, Machine::RSI, Machine::RDX, Machine::RCX, Machine::R8];
+        for (index, register) in registers.into_iter().enumerate() {
             let slot = stack(self.frame.parameter(index));
             self.push(Instruction::with2(Code::Mov_rm64_r64, slot, register));
         }
@@ -187,6 +185,7 @@ impl<'a> Emitter<'a> {
                     Parameter::Batch => 1,
                     Parameter::FirstTask => 2,
                     Parameter::LastTask => 3,
+                    Parameter::Scratch => 4,
                 };
                 let slot = stack(self.frame.parameter(index));
                 self.push(Instruction::with2(Code::Mov_r64_rm64, RAX, slot));

@@ -56,14 +56,14 @@ impl Frame {
         to_offset(4 * self.constants.len() + 64 * index)
     }
 
-    /// Distance of one of the function's four parameters.
+    /// Distance of one of the function's five parameters.
     pub(super) fn parameter(&self, index: usize) -> i64 {
         to_offset(self.parameters() + 8 * index)
     }
 
     /// Distance of a slot.
     pub(super) fn slot(&self, file: File, index: usize) -> i64 {
-        let general = self.parameters() + 32;
+        let general = self.parameters() + 40;
         let mask = general + 8 * self.slots[File::General as usize];
         let vector = mask + 8 * self.slots[File::Mask as usize];
         to_offset(match file {

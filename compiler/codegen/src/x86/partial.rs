@@ -141,7 +141,7 @@ mod tests {
                 let mut to = vec![-1.0f32; 34];
                 let arguments = [from.as_mut_ptr().cast::<u8>(), to.as_mut_ptr().cast::<u8>()];
                 // SAFETY: the kernel reads at most eighteen floats of the first and writes at most 34 of the second.
-                unsafe { code.function(id)(arguments.as_ptr(), 1, 0, 1) };
+                unsafe { code.function(id)(arguments.as_ptr(), 1, 0, 1, std::ptr::null_mut()) };
                 let mut expected = vec![-1.0f32; 34];
                 expected[1..=count].copy_from_slice(&from[..count]);
                 expected[18..18 + lanes].fill(0.0);

@@ -245,7 +245,7 @@ mod tests {
             let mut results = vec![-1.0f32; 2 * lanes];
             let arguments = [numbers.as_mut_ptr().cast::<u8>(), results.as_mut_ptr().cast::<u8>()];
             // SAFETY: the kernel reads `kept + 2` vectors of the first and writes two of the second.
-            unsafe { code.function(id)(arguments.as_ptr(), 1, 0, 1) };
+            unsafe { code.function(id)(arguments.as_ptr(), 1, 0, 1, std::ptr::null_mut()) };
             let both: Vec<f32> = [&numbers[..lanes], &numbers[(kept + 1) * lanes..]].concat();
             let expected: Vec<f32> = pattern[..lanes].iter().map(|from| both[*from]).collect();
             assert_eq!(

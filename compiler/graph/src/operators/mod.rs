@@ -93,6 +93,7 @@ pub mod tanh_grad;
 pub mod upsample;
 pub mod upsample_grad;
 pub mod window;
+pub mod winograd_conv;
 
 /// What almost every operator's file needs.
 mod prelude {

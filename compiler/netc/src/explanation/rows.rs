@@ -194,7 +194,7 @@ impl Builder<'_> {
             layout: node.layout.map(netc_graph::Layout::name),
             lanes: match node.operator {
                 Operator::Conv(_) if self.after.by_columns(id) => Some("columns"),
-                Operator::Conv(_) => Some("channels"),
+                Operator::Conv(_) | Operator::WinogradConv(_) => Some("channels"),
                 _ => None,
             },
             at_binding: self.after.is_bound(id),

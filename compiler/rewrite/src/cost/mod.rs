@@ -15,6 +15,7 @@ mod steps;
 mod table;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 use netc_graph::{Layout, Operator, Type};
 

@@ -11,7 +11,7 @@ use super::{Machine, Site};
 use crate::arrangement::fits_columns;
 
 /// Bytes of an element.
-const ELEMENT: f64 = 4.0;
+pub(super) const ELEMENT: f64 = 4.0;
 /// Cycles from a multiply-add to one that needs its sum.
 const LATENCY: f64 = 4.0;
 /// Vectors of channels side by side in packed weights.
@@ -21,18 +21,18 @@ const WIDE_PANEL: f64 = 8.0;
 
 /// The sums of a contraction, for one sample.
 #[derive(Clone, Copy, Debug)]
-struct Product {
+pub(super) struct Product {
     /// Alike and independent, in sequence.
-    groups: f64,
+    pub(super) groups: f64,
     /// Channels of a group's result.
-    width: f64,
+    pub(super) width: f64,
     /// Products of a sum.
-    depth: f64,
+    pub(super) depth: f64,
     /// Positions of the result.
-    rows: f64,
-    columns: f64,
+    pub(super) rows: f64,
+    pub(super) columns: f64,
     /// Elements read and written.
-    moved: f64,
+    pub(super) moved: f64,
 }
 
 /// `y = x * w`.
@@ -162,7 +162,7 @@ impl Product {
     }
 
     /// Bytes of the packed weights of all groups.
-    fn weight_bytes(&self, machine: &Machine) -> f64 {
+    pub(super) fn weight_bytes(&self, machine: &Machine) -> f64 {
         self.groups * self.vectors(machine) * machine.lanes as f64 * self.depth * ELEMENT
     }
 
@@ -174,20 +174,20 @@ impl Product {
         machine.stream_ns(bytes, bytes) + machine.stream_ns(bytes * (passes - 1.0), panel.min(bytes))
     }
 
-    fn activations_ns(&self, machine: &Machine, samples: f64) -> f64 {
+    pub(super) fn activations_ns(&self, machine: &Machine, samples: f64) -> f64 {
         let bytes = self.moved * samples * ELEMENT;
         machine.stream_ns(bytes, bytes)
     }
 
     /// Each run packs weights that runs change: single elements, from rows that lie far apart.
-    fn packing_ns(&self, machine: &Machine) -> f64 {
+    pub(super) fn packing_ns(&self, machine: &Machine) -> f64 {
         let bytes = self.weight_bytes(machine);
         let cycles = bytes / ELEMENT * machine.constants.element_cycles;
         machine.cycles_ns(cycles).max(machine.stream_ns(2.0 * bytes, bytes)) + machine.constants.step_ns
     }
 
     /// Cycles of one sample and group: the best of all tiles that fit registers.
-    fn over_positions(&self, machine: &Machine) -> f64 {
+    pub(super) fn over_positions(&self, machine: &Machine) -> f64 {
         let vectors = self.vectors(machine);
         let side = PANEL.min(vectors);
         let most = most_rows(machine, side);
@@ -301,7 +301,7 @@ fn step_cycles(machine: &Machine, rows: f64, vectors: f64) -> f64 {
 
 /// The calls that a convolution needs around its source if it pads: zeros, and a copy of what the caller gives; unless
 /// that was brought into another layout anyway, which put it between zeros.
-fn source_ns(site: &Site<'_>, window: &Window) -> f64 {
+pub(super) fn source_ns(site: &Site<'_>, window: &Window) -> f64 {
     let machine = site.machine;
     if !window.pad_before.iter().chain(&window.pad_after).any(|&pad| pad > 0) {
         return 0.0;
@@ -335,18 +335,18 @@ fn limited(count: f64) -> usize {
     count.min(256.0) as usize
 }
 
-fn extents(extents: &[usize]) -> Vec<f64> {
+pub(super) fn extents(extents: &[usize]) -> Vec<f64> {
     extents.iter().map(|&extent| extent as f64).collect()
 }
 
 /// Rows and columns of `[C, *S]`.
-fn positions(extents: &[usize]) -> (f64, f64) {
+pub(super) fn positions(extents: &[usize]) -> (f64, f64) {
     let [rows, columns] = two(&extents[1..]);
     (rows, columns)
 }
 
 /// One number for each of two axes; a missing first axis has 1.
-fn two(numbers: &[usize]) -> [f64; 2] {
+pub(super) fn two(numbers: &[usize]) -> [f64; 2] {
     match numbers {
         [column] => [1.0, *column as f64],
         [row, rest @ ..] => [*row as f64, rest.iter().map(|&extent| extent as f64).product()],
@@ -355,7 +355,7 @@ fn two(numbers: &[usize]) -> [f64; 2] {
 }
 
 /// Elements of the activations that a node reads and writes for a sample.
-fn elements(site: &Site<'_>) -> f64 {
+pub(super) fn elements(site: &Site<'_>) -> f64 {
     let batched = site.inputs.iter().copied().chain([site.output]).filter(|ty| ty.batched);
     batched.map(|ty| ty.shape.element_count() as f64).sum()
 }

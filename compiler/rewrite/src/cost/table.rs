@@ -12,6 +12,8 @@ use super::steps::{
     neighbors_gradient, nothing, one_by_one, rearranged, reduction, relayout, upsample, window, window_gradient,
 };
 
+use super::winograd::winograd;
+
 /// Nanoseconds of a step but for its fee.
 pub(super) type Run = fn(&Site<'_>) -> f64;
 
@@ -54,6 +56,7 @@ pub(super) const fn work(operator: &Operator) -> Work {
         Operator::Relayout(_) => Work::Step(relayout),
 
         Operator::Conv(_) => Work::Contraction(convolution),
+        Operator::WinogradConv(_) => Work::Contraction(winograd),
         Operator::ConvGradInput(_) => Work::Contraction(convolution_gradient),
         Operator::Dense(_) => Work::Contraction(dense),
         Operator::DenseGradInput(_) => Work::Contraction(dense_gradient),

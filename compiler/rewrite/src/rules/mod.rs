@@ -13,6 +13,7 @@ mod scaling;
 mod shaping;
 mod sparsity;
 mod weights;
+mod winograd;
 
 use crate::rule::Rule;
 
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Rule> {
         linear::rules(),
         merging::rules(),
         algorithms::rules(),
+        winograd::rules(),
         quantization::rules(),
         sparsity::rules(),
     ];

@@ -14,6 +14,7 @@ mod blocking;
 mod columns;
 mod operands;
 mod tile;
+pub(crate) mod winograd;
 
 pub(crate) use self::tile::{load_lanes, store_lanes};
 

@@ -1,0 +1,70 @@
+//! Convolutions by tiles: a product for every point, and the transforms around it.
+
+use netc_graph::Operator;
+
+use super::Site;
+use super::product::{ELEMENT, Product, elements, extents, positions, source_ns, two};
+
+/// Operations on a vector for each point of a tile: loads, stores and sums on the way to points, and from points.
+const SOURCE_OPERATIONS: f64 = 4.5;
+const RESULT_OPERATIONS: f64 = 3.5;
+/// Bytes of points that a task works on, and how many tiles it takes within limits, as the kernel has it.
+const SCRATCH: f64 = 512.0 * 1024.0;
+const TILES: (f64, f64) = (16.0, 96.0);
+
+/// `y = x * w` by tiles.
+pub(super) fn winograd(site: &Site<'_>) -> f64 {
+    let Operator::WinogradConv(rule) = site.operator else {
+        unreachable!("the table sends convolutions by tiles")
+    };
+    let (machine, constants) = (site.machine, &site.machine.constants);
+    let weights = extents(site.inputs[1].shape.extents());
+    let groups = rule.groups as f64;
+    // Turned weights lie as those of the convolution whose gradient this is.
+    let (width, depth) = if rule.turned {
+        (weights[1], weights[0] / groups)
+    } else {
+        (weights[0] / groups, weights[1])
+    };
+    let taps: f64 = weights[2..].iter().product();
+    let (rows, columns) = positions(site.output.shape.extents());
+    let (results, dilation, kernel) = (two(&rule.tile), two(&rule.window.dilation), two(&rule.window.kernel));
+    let along = |axis: usize, extent: f64| (extent / dilation[axis]).ceil() / results[axis];
+    let tiles = along(0, rows).ceil() * dilation[0] * along(1, columns).ceil() * dilation[1];
+    let points: f64 = [0, 1].map(|axis| results[axis] + kernel[axis] - 1.0).iter().product();
+
+    let total = tiles * site.samples();
+    let fitting = SCRATCH / (points * (depth + width) * ELEMENT);
+    let block = fitting.clamp(TILES.0, TILES.1).floor().min(total.max(1.0));
+    let blocks = (total / block).ceil();
+    let product = Product {
+        groups,
+        width,
+        depth,
+        rows: 1.0,
+        columns: block,
+        moved: elements(site),
+    };
+    let sums = groups * points * blocks * product.over_positions(machine);
+    let source = SOURCE_OPERATIONS * machine.vectors(depth);
+    let result = RESULT_OPERATIONS * machine.vectors(width);
+    let transforms = groups * total * points * (source + result) * constants.operation_cycles;
+    let weight_bytes = product.weight_bytes(machine) * points;
+    let arithmetic = machine
+        .cycles_ns(sums)
+        .max(blocks * machine.stream_ns(weight_bytes, weight_bytes));
+    let packing = if site.place.packs {
+        let packed = Product {
+            depth: depth * taps,
+            ..product
+        };
+        let transformed = product.weight_bytes(machine) / ELEMENT / machine.lanes as f64 * points;
+        packed.packing_ns(machine)
+            + machine.cycles_ns(transformed * RESULT_OPERATIONS * constants.operation_cycles)
+            + constants.step_ns
+    } else {
+        0.0
+    };
+    let ns = arithmetic + machine.cycles_ns(transforms);
+    ns.max(product.activations_ns(machine, site.samples())) + packing + source_ns(site, &rule.window)
+}
