@@ -63,8 +63,8 @@ fn batches_grow_and_shrink_and_threads_change_nothing() {
             );
         }
         assert_eq!(session.parameter("counter").unwrap().as_f32().unwrap(), [7.0]);
-        // Two parameters of 4 bytes, 128 prepared, 64 fixed, 24 for each of 1000 samples.
-        assert_eq!(session.memory_bytes(), 8 + 128 + 64 + 24_000);
+        // Two parameters of 4 bytes, 128 prepared, 64 fixed, 24 for each of 1000 samples, a page of scratch for a thread.
+        assert_eq!(session.memory_bytes(), 8 + 128 + 64 + 24_000 + 4096 * threads);
     }
 }
 
@@ -237,7 +237,7 @@ fn the_memory_limit_holds_and_a_smaller_batch_still_runs() {
         limit: 199,
     };
     assert!(matches!(error, BindError::Memory(found) if found == over));
-    let mut session = Session::with_tensors(Arc::new(affine()), limited(200 + 24 * 10), gain(1.5)).unwrap();
+    let mut session = Session::with_tensors(Arc::new(affine()), limited(200 + 4096 + 24 * 10), gain(1.5)).unwrap();
     assert_eq!(run(&mut session, 10), expected(10, 1.5));
     let (x, mut y, mut total) = (samples(11), [0.0; 11 * WIDTH], [0.0]);
     let mut outputs = [OutputMut::F32(&mut y), OutputMut::F32(&mut total)];
@@ -245,7 +245,7 @@ fn the_memory_limit_holds_and_a_smaller_batch_still_runs() {
         .run(11, &[InputRef::F32(&x)], &mut outputs)
         .unwrap_err()
         .to_string();
-    let reason = "264 bytes more than the 200 already in use would pass the limit of 440 bytes";
+    let reason = "264 bytes more than the 4296 already in use would pass the limit of 4536 bytes";
     assert_eq!(error, format!("no memory for a batch of 11: {reason}"));
     assert_eq!(run(&mut session, 10), expected(10, 1.5));
 }

@@ -38,6 +38,7 @@ const WITHOUT_GRADIENT: &[&str] = &[
     "upsample_grad",
     "clip",
     "quantize_grad",
+    "winograd_conv",
     "cross_entropy_grad",
     "mean_squared_error_grad",
     "sgd_velocity",

@@ -26,8 +26,11 @@ unsafe extern "C" fn double(arguments: *const *mut u8, _batch: u64, first: u64, 
     unsafe { operand(arguments, 1, 0, 1)[0] = 2.0 * (*arguments).cast::<f32>().read_unaligned() };
 }
 
-unsafe extern "C" fn multiply(arguments: *const *mut u8, batch: u64, first: u64, last: u64, _scratch: *mut u8) {
+/// Works in its scratch before it writes anything.
+unsafe extern "C" fn multiply(arguments: *const *mut u8, batch: u64, first: u64, last: u64, scratch: *mut u8) {
     assert!(first <= last && last <= batch);
+    // SAFETY: the program says that it needs room for one sample.
+    let products = unsafe { slice::from_raw_parts_mut(scratch.cast::<f32>(), WIDTH) };
     for sample in first as usize..last as usize {
         // SAFETY: one sample of the input and of the buffer, and the one prepared factor.
         unsafe {
@@ -36,7 +39,8 @@ unsafe extern "C" fn multiply(arguments: *const *mut u8, batch: u64, first: u64,
                 operand(arguments, 1, 0, 1)[0],
             );
             let y = operand(arguments, 2, sample * WIDTH, WIDTH);
-            y.iter_mut().zip(x).for_each(|(y, x)| *y = *x * factor);
+            products.iter_mut().zip(x).for_each(|(product, x)| *product = *x * factor);
+            y.copy_from_slice(products);
         }
     }
 }
@@ -144,7 +148,7 @@ pub(crate) fn affine() -> Program {
         ],
         prepared_bytes: 128,
         batched_bytes: 2 * SAMPLE_BYTES,
-        scratch_bytes: 0,
+        scratch_bytes: SAMPLE_BYTES,
         fixed_bytes: 64,
         code_bytes: 0,
         code: Arc::new(()),

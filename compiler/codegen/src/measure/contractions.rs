@@ -1,6 +1,6 @@
 //! Contractions and weight gradients in typical sizes, in every layout that they can take.
 
-use netc_schedule::kernel::{Contract, Lanes, Stride, Tap, WeightGradient};
+use netc_schedule::kernel::{Contract, Lanes, Stride, Tap, Tiling, WeightGradient, Winograd};
 use netc_schedule::{Expression, Kernel, Machine, Step, View};
 
 use super::{compile_us, time, wanted};
@@ -10,6 +10,7 @@ use crate::testing::{Order, Setup};
 pub(super) fn measure(machine: &Machine, peak: f64) {
     for case in CASES.iter().filter(|case| wanted(case.name)) {
         contract_row(case, machine, peak);
+        tile_rows(case, machine, peak);
         weight_gradient_row(case, machine, peak);
     }
 }
@@ -35,6 +36,40 @@ fn contract_row(case: &Case, machine: &Machine, peak: f64) {
         println!(
             "  {:28} {name:14} {:9.2} us {speed:6.1} GFLOP/s ({:3.0} %)  compiled in {compile:.0} us",
             case.name,
+            seconds * 1e6,
+            100.0 * speed / peak,
+        );
+    }
+}
+
+/// One case by tiles of every size that the rewriter tries. Shares of the peak may pass 100 %: the multiplications counted
+/// are those that a convolution would need without tiles.
+#[expect(clippy::print_stdout, reason = "the table is what this is for")]
+fn tile_rows(case: &Case, machine: &Machine, peak: f64) {
+    let taps = [case.kernel.0, case.kernel.1];
+    if case.stride > 1 || taps == [1, 1] {
+        return;
+    }
+    for points in [4usize, 6, 8] {
+        let results = taps.map(|taps| {
+            if taps == 1 {
+                1
+            } else {
+                (points + 1).saturating_sub(taps)
+            }
+        });
+        let worth = |axis: usize| taps[axis] == 1 || results[axis] > 1;
+        if !worth(0) || !worth(1) || (points > 6 && taps[0] > 1) {
+            continue;
+        }
+        let (step, setup) = case.winograd(machine, results);
+        let compile = compile_us(&step, machine);
+        let seconds = time(&step, &setup, machine, case.batch);
+        let speed = 2.0 * case.macs() as f64 / seconds / 1e9;
+        println!(
+            "  {:28} {:14} {:9.2} us {speed:6.1} GFLOP/s ({:3.0} %)  compiled in {compile:.0} us",
+            case.name,
+            format!("tiles of {}x{}", results[0], results[1]),
             seconds * 1e6,
             100.0 * speed / peak,
         );
@@ -152,6 +187,29 @@ impl Case {
         )
     }
 
+    fn winograd(&self, machine: &Machine, results: [usize; 2]) -> (Step, Setup) {
+        let tiling = Tiling {
+            results,
+            taps: [self.kernel.0, self.kernel.1],
+            dilation: [1, 1],
+        };
+        let (mut step, _) = self.contract(machine, Form::Last);
+        let Kernel::Contract(contract) = step.kernel else {
+            unreachable!("just made")
+        };
+        let mut setup = Setup::new(1).on(machine);
+        let counts = tiling.tiles([self.out.0, self.out.1]);
+        let covered = |axis: usize| counts[axis] * results[axis] + tiling.taps[axis] - 1;
+        let x = setup.batched((self.depth, covered(0), covered(1)), Order::ChannelsLast, 0);
+        let y = setup.batched((self.width, self.out.0, self.out.1), Order::ChannelsLast, 0);
+        let packed = self.width.next_multiple_of(contract.panel) * tiling.positions() * self.depth;
+        let weights = setup.flat(packed);
+        step.reads = vec![x, weights];
+        step.write = y;
+        step.kernel = Kernel::Winograd(Winograd { tiling, contract });
+        (step, setup)
+    }
+
     fn weight_gradient(&self, machine: &Machine) -> (Step, Setup) {
         let (mut setup, x, y, _) = self.operands(machine, Form::Last);
         let dw = setup.flat(self.taps() * self.depth * self.width);
@@ -186,7 +244,7 @@ impl Case {
     }
 }
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 20] = [
     Case {
         name: "lenet conv1, batch 1",
         depth: 1,
@@ -294,6 +352,42 @@ const CASES: [Case; 16] = [
         stride: 1,
         out: (32, 32),
         batch: 4,
+    },
+    Case {
+        name: "3x3 32->32 at 64x64",
+        depth: 32,
+        width: 32,
+        kernel: (3, 3),
+        stride: 1,
+        out: (64, 64),
+        batch: 1,
+    },
+    Case {
+        name: "3x3 128->128 at 16x16",
+        depth: 128,
+        width: 128,
+        kernel: (3, 3),
+        stride: 1,
+        out: (16, 16),
+        batch: 1,
+    },
+    Case {
+        name: "3x3 256->256 at 8x8",
+        depth: 256,
+        width: 256,
+        kernel: (3, 3),
+        stride: 1,
+        out: (8, 8),
+        batch: 1,
+    },
+    Case {
+        name: "3x3 384->256 at 13x13",
+        depth: 384,
+        width: 256,
+        kernel: (3, 3),
+        stride: 1,
+        out: (13, 13),
+        batch: 1,
     },
     Case {
         name: "alexnet conv1",
