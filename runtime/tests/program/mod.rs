@@ -39,7 +39,10 @@ unsafe extern "C" fn multiply(arguments: *const *mut u8, batch: u64, first: u64,
                 operand(arguments, 1, 0, 1)[0],
             );
             let y = operand(arguments, 2, sample * WIDTH, WIDTH);
-            products.iter_mut().zip(x).for_each(|(product, x)| *product = *x * factor);
+            products
+                .iter_mut()
+                .zip(x)
+                .for_each(|(product, x)| *product = *x * factor);
             y.copy_from_slice(products);
         }
     }
