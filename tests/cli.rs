@@ -138,6 +138,8 @@ fn mistakes_of_the_user_are_1_and_wrong_usage_is_2() {
             "check",
             "frobnicate",
             "bench tiny.net --batch 0",
+            "bench tiny.net --seconds never",
+            "bench tiny.net --input noise.npy --train",
             "run tiny.net --init 1 --input missing.npy",
             "run tiny.net --init 1 --input noise.npy",
             "run tiny.net --input noise.npy",
@@ -504,4 +506,13 @@ fn machines_that_are_none_are_mistakes() {
         other.status.code() == Some(1) && message.contains("format 99"),
         "{message}"
     );
+}
+
+#[test]
+fn a_bench_on_given_samples_takes_their_number_as_its_batch() {
+    let folder = Folder::with_files();
+    let line = "bench models/lenet5.net --input models/data/digits/seven.png --seconds 0 --cpu portable --json";
+    let bench = json(&folder.run(line));
+    assert_eq!(bench["batch"], 1);
+    assert_eq!(bench["runs"], 10);
 }

@@ -1,26 +1,29 @@
 //! `netc bench`: how long does a call take?
 //!
-//! Random samples and, unless a weight file is given, random weights: times do not depend on values. First calls warm
-//! caches, threads and memory; then single calls are timed one by one, and their median and minimum reported.
+//! Random samples and weights, unless files are given: times do not depend on values, but a comparison with another
+//! engine is fairer on the same ones. First calls warm caches, threads and memory; then single calls are timed one by
+//! one, and their median and minimum reported.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use clap::Args;
 use netc::stages::runtime::execute::{InputRef, OutputMut, Session};
 use netc::stages::runtime::program::{Call, Port, Program};
 use netc::stages::runtime::random::Stream;
-use netc::{DType, Data, LayerCost, Network, Purpose};
+use netc::{DType, Data, LayerCost, Model, Network, Purpose, Tensor};
 use serde::Serialize;
 
-use super::{CostMachine, Processor, Source};
+use super::{CostMachine, Processor, Source, samples};
 use crate::console;
 
 /// Warm up for at least so long and so many calls.
 const WARM_UP: (Duration, usize) = (Duration::from_millis(200), 3);
-/// Measure for about so long, at least and at most so many calls.
-const MEASURE: (Duration, usize, usize) = (Duration::from_millis(1500), 10, 20_000);
+/// Measure at least and at most so many calls.
+const CALLS: RangeInclusive<usize> = 10..=20_000;
 /// A warm-up of one slow call is enough.
 const SLOW_CALL: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,12 @@ pub(super) struct Bench {
     /// Samples in a call [default: 1, or the recipe's batch with --train]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
+    /// Samples of each call: arrays as `netc run` takes them; their number is the batch [default: random ones]
+    #[arg(long = "input", value_name = "[NAME=]X.npy", conflicts_with_all = ["batch", "train"])]
+    inputs: Vec<String>,
+    /// Measure for about so long, but at least 10 and at most 20,000 calls
+    #[arg(long, value_name = "S", default_value_t = 1.5, value_parser = seconds)]
+    seconds: f64,
     /// Threads to run on
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
@@ -109,12 +118,18 @@ impl Bench {
             Some(weights) => compiled.with_weights(weights)?,
             None => compiled.with_init(1)?,
         };
-        let batch = self.batch(&network);
-        let mut bench = Calls::new(model.session(), batch);
-        let times = bench.measure()?;
+        let samples = self.samples(&network, &model)?;
+        let batch = match samples.first() {
+            Some((_, tensor)) => tensor.shape()[0],
+            None => self.batch(&network),
+        };
+        let mut bench = Calls::new(model.session(), batch, samples)?;
+        bench.warm_up()?;
+        let duration = Duration::from_secs_f64(self.seconds);
+        let times = bench.measure(duration)?;
         let (mut layers, mut prediction) = (Vec::new(), None);
         if self.layers {
-            layers = bench.measure_layers(&compiled.layer_costs(batch))?;
+            layers = bench.measure_layers(duration, &compiled.layer_costs(batch))?;
             prediction = Some(Accuracy::of(&layers, &options.cost.name));
         }
         let program = compiled.program();
@@ -145,6 +160,14 @@ impl Bench {
         })
     }
 
+    /// The samples from files, if any are given.
+    fn samples(&self, network: &Network, model: &Model) -> anyhow::Result<Vec<(String, Tensor)>> {
+        if self.inputs.is_empty() {
+            return Ok(Vec::new());
+        }
+        samples::read_all(network, model, &self.inputs)
+    }
+
     fn batch(&self, network: &Network) -> usize {
         let usual = if self.train {
             network.recipe().map_or(1, |recipe| recipe.batch)
@@ -164,15 +187,27 @@ struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    fn new(session: &'a mut Session, batch: usize) -> Self {
+    /// With these samples, or filled with numbers where there are none.
+    fn new(session: &'a mut Session, batch: usize, samples: Vec<(String, Tensor)>) -> anyhow::Result<Self> {
         let program = std::sync::Arc::clone(session.program());
         let room = |ports: &[Port]| ports.iter().map(|port| filled(&program, port, batch)).collect();
-        Self {
-            inputs: room(&program.inputs),
+        let mut inputs: Vec<Data> = room(&program.inputs);
+        for (name, tensor) in samples {
+            if tensor.shape()[0] != batch {
+                bail!(
+                    "`--input {name}=` has {} samples, another has {batch}",
+                    tensor.shape()[0]
+                );
+            }
+            let port = program.inputs.iter().position(|port| port.name == name);
+            inputs[port.expect("read for an input of this program")] = tensor.into_data();
+        }
+        Ok(Self {
+            inputs,
             outputs: room(&program.outputs),
             session,
             batch,
-        }
+        })
     }
 
     fn call(&mut self) -> anyhow::Result<Duration> {
@@ -198,23 +233,22 @@ impl<'a> Calls<'a> {
     }
 
     /// Microseconds of each measured call.
-    fn measure(&mut self) -> anyhow::Result<Vec<f64>> {
-        self.warm_up()?;
+    fn measure(&mut self, duration: Duration) -> anyhow::Result<Vec<f64>> {
         let start = Instant::now();
         let mut times = Vec::new();
-        while times.len() < MEASURE.1 || (start.elapsed() < MEASURE.0 && times.len() < MEASURE.2) {
+        while times.len() < *CALLS.start() || (start.elapsed() < duration && times.len() < *CALLS.end()) {
             times.push(self.call()?.as_secs_f64() * 1e6);
         }
         Ok(times)
     }
 
     /// Calls of the same name are one layer: their medians are added.
-    fn measure_layers(&mut self, costs: &[LayerCost]) -> anyhow::Result<Vec<Layer>> {
+    fn measure_layers(&mut self, duration: Duration, costs: &[LayerCost]) -> anyhow::Result<Vec<Layer>> {
         let program = std::sync::Arc::clone(self.session.program());
         self.session.profile(true);
         let mut times: Vec<Vec<f64>> = vec![Vec::new(); program.calls.len()];
         let start = Instant::now();
-        while times[0].len() < MEASURE.1 || (start.elapsed() < MEASURE.0 && times[0].len() < MEASURE.2) {
+        while times[0].len() < *CALLS.start() || (start.elapsed() < duration && times[0].len() < *CALLS.end()) {
             self.call()?;
             for (times, &ns) in times.iter_mut().zip(self.session.call_ns()) {
                 times.push(ns as f64 / 1e3);
@@ -286,6 +320,13 @@ fn filled(program: &Program, port: &Port, batch: usize) -> Data {
         DType::I32 => Data::I32(vec![0; count]),
         DType::U8 => Data::U8(vec![0; count]),
         DType::I8 => Data::I8(vec![0; count]),
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected a number of seconds from 0 to 3600".to_owned()),
     }
 }
 

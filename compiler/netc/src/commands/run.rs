@@ -1,15 +1,14 @@
 //! `netc run`: a network on samples from files.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
 use clap::{ArgGroup, Args};
 use netc::stages::runtime::array_file;
 use netc::stages::runtime::metrics::top_k;
 use netc::stages::runtime::recipe::Loss;
-use netc::{DType, Model, Network, Shape, Tensor};
+use netc::{Network, Shape, Tensor};
 
 use super::{Processor, Source, Threads, samples};
 use crate::console;
@@ -59,12 +58,12 @@ impl Run {
             .iter()
             .map(|port| port.name.as_str())
             .collect();
-        let targets = files_by_name("output", &self.outputs, &output_names)?;
+        let targets = samples::files_by_name("output", &self.outputs, &output_names)?;
         let mut model = match (&self.weights, self.init) {
             (Some(weights), _) => compiled.with_weights(weights)?,
             (None, seed) => compiled.with_init(seed.unwrap_or_default())?,
         };
-        let inputs = self.read(&network, &model)?;
+        let inputs = samples::read_all(&network, &model, &self.inputs)?;
         let references: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         let results = model.run_tensors(&references)?;
         if targets.is_empty() {
@@ -79,50 +78,6 @@ impl Run {
         }
         Ok(ExitCode::SUCCESS)
     }
-
-    fn read(&self, network: &Network, model: &Model) -> anyhow::Result<Vec<(String, Tensor)>> {
-        let ports: Vec<(&str, &Shape, DType)> = model.inputs().collect();
-        let names: Vec<&str> = ports.iter().map(|(name, ..)| *name).collect();
-        let files = files_by_name("input", &self.inputs, &names)?;
-        let read = |&(name, shape, dtype): &(&str, &Shape, DType)| {
-            let (_, path) = files
-                .iter()
-                .find(|(given, _)| *given == name)
-                .with_context(|| format!("no file for the input `{name}` ({shape}): give `--input {name}=X.npy`"))?;
-            anyhow::Ok((name.to_owned(), samples::read(network, path, shape, dtype)?))
-        };
-        ports.iter().map(read).collect()
-    }
-}
-
-/// The files by the ports they are for. A file without a name is for the only port.
-fn files_by_name<'a>(what: &str, given: &'a [String], ports: &[&'a str]) -> anyhow::Result<Vec<(&'a str, &'a Path)>> {
-    let mut files: Vec<(&str, &Path)> = Vec::new();
-    for text in given {
-        let (name, path) = match text.split_once('=') {
-            Some((name, path)) if ports.contains(&name) => (name, path),
-            _ => match *ports {
-                [only] => (only, text.as_str()),
-                _ => bail!(
-                    "the network has several {what}s, {}: give `--{what} NAME=FILE`, not `{text}`",
-                    list(ports)
-                ),
-            },
-        };
-        if files.iter().any(|(known, _)| *known == name) {
-            bail!("two files for the {what} `{name}`");
-        }
-        files.push((name, Path::new(path)));
-    }
-    Ok(files)
-}
-
-fn list(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 /// The largest values of each sample; where the loss says that they are logits, with their softmax.

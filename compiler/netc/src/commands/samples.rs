@@ -10,10 +10,59 @@ use netc::stages::runtime::data::Sample;
 use netc::stages::runtime::data::transform::{Scratch, Transform};
 use netc::stages::runtime::recipe::{DataSource, Fit};
 use netc::stages::runtime::{array_file, image_file};
-use netc::{DType, Data, Network, Shape, Tensor};
+use netc::{DType, Data, Model, Network, Shape, Tensor};
+
+/// Reads the samples of every input, given as `[NAME=]FILE`.
+pub(super) fn read_all(network: &Network, model: &Model, given: &[String]) -> anyhow::Result<Vec<(String, Tensor)>> {
+    let ports: Vec<(&str, &Shape, DType)> = model.inputs().collect();
+    let names: Vec<&str> = ports.iter().map(|(name, ..)| *name).collect();
+    let files = files_by_name("input", given, &names)?;
+    let read = |&(name, shape, dtype): &(&str, &Shape, DType)| {
+        let (_, path) = files
+            .iter()
+            .find(|(given, _)| *given == name)
+            .with_context(|| format!("no file for the input `{name}` ({shape}): give `--input {name}=X.npy`"))?;
+        anyhow::Ok((name.to_owned(), read(network, path, shape, dtype)?))
+    };
+    ports.iter().map(read).collect()
+}
+
+/// The files by the ports they are for. A file without a name is for the only port.
+pub(super) fn files_by_name<'a>(
+    what: &str,
+    given: &'a [String],
+    ports: &[&'a str],
+) -> anyhow::Result<Vec<(&'a str, &'a Path)>> {
+    let mut files: Vec<(&str, &Path)> = Vec::new();
+    for text in given {
+        let (name, path) = match text.split_once('=') {
+            Some((name, path)) if ports.contains(&name) => (name, path),
+            _ => match *ports {
+                [only] => (only, text.as_str()),
+                _ => bail!(
+                    "the network has several {what}s, {}: give `--{what} NAME=FILE`, not `{text}`",
+                    list(ports)
+                ),
+            },
+        };
+        if files.iter().any(|(known, _)| *known == name) {
+            bail!("two files for the {what} `{name}`");
+        }
+        files.push((name, Path::new(path)));
+    }
+    Ok(files)
+}
+
+fn list(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
 
 /// Reads the samples of one input, with the batch in front; `shape` and `dtype` are the input's.
-pub(super) fn read(network: &Network, path: &Path, shape: &Shape, dtype: DType) -> anyhow::Result<Tensor> {
+fn read(network: &Network, path: &Path, shape: &Shape, dtype: DType) -> anyhow::Result<Tensor> {
     let is_png = path
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
