@@ -82,6 +82,8 @@ fn attributes(kernel: &Kernel) -> String {
             let lanes = match lanes {
                 Lanes::Channels => "",
                 Lanes::Columns => " lanes=columns",
+                Lanes::Depth => " lanes=depth",
+                Lanes::ChannelsInPlace => " lanes=channels-in-place",
             };
             format!(
                 "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}",
