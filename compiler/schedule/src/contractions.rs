@@ -1,7 +1,7 @@
 //! Convolutions and dense layers, forward and backward, as contractions over taps.
 
 use netc_graph::{NodeId, Operator};
-use netc_runtime::Shape;
+use netc_runtime::{DType, Shape};
 
 use crate::cluster::Cluster;
 use crate::geometry::{Taps, backward_phases, forward_taps, two_dimensional};
@@ -12,6 +12,14 @@ use crate::readers::phase_extent;
 use crate::view::View;
 
 const EVERY: Stride = Stride { row: 1, column: 1 };
+
+/// A dense layer reads its weights where they lie if they take at least so many bytes: then no cache keeps them, and a
+/// copy would cost the memory again and, at every start and in every step of training, the time. Smaller ones are packed:
+/// a panel needs no sums over lanes at its end.
+const IN_PLACE_FROM_BYTES: usize = 1 << 20;
+
+/// And only if its sums are at least so long, or those sums over lanes would cost more than they save.
+const IN_PLACE_FROM_DEPTH: usize = 512;
 
 /// Extents of a convolution's weights `[out, in / groups, rows, columns]`, as each group sees them.
 #[derive(Clone, Copy)]
@@ -96,6 +104,8 @@ struct Contraction {
     taps: Vec<Tap>,
     stride: Stride,
     pack: PackWeights,
+    /// What shares a vector if weights are read where they lie; nothing if they are packed.
+    in_place: Option<Lanes>,
 }
 
 impl Planner<'_> {
@@ -112,9 +122,10 @@ impl Planner<'_> {
             Operator::WinogradConv(rule) => Some(rule),
             _ => None,
         };
-        let lanes = match tiled {
-            Some(_) => Lanes::Channels,
-            None => Lanes::choose(&contraction.source, &write, contraction.stride),
+        let lanes = match (contraction.in_place, tiled) {
+            (Some(lanes), _) => lanes,
+            (None, Some(_)) => Lanes::Channels,
+            (None, None) => Lanes::choose(&contraction.source, &write, contraction.stride),
         };
         contraction.pack.panel = lanes.panel(contraction.pack.width, self.machine);
         let kernel = Contract {
@@ -129,9 +140,10 @@ impl Planner<'_> {
             epilogue: body.body.clone(),
         };
         let (weights, pack) = (contraction.weights, &contraction.pack);
-        let (kernel, weights) = match tiled {
-            Some(rule) => self.by_tiles(rule, weights, pack, kernel),
-            None => (Kernel::Contract(kernel), self.packed(weights, pack)),
+        let (kernel, weights) = match (contraction.in_place, tiled) {
+            (Some(_), _) => (Kernel::Contract(kernel), self.view(weights)),
+            (None, Some(rule)) => self.by_tiles(rule, weights, pack, kernel),
+            (None, None) => (Kernel::Contract(kernel), self.packed(weights, pack)),
         };
         let mut reads = vec![contraction.source, weights];
         reads.extend(contraction.bias.map(|bias| self.view(bias)));
@@ -159,6 +171,7 @@ impl Planner<'_> {
                     taps,
                     stride: stride(&window),
                     pack,
+                    in_place: None,
                 }
             }
             Operator::WinogradConv(rule) => {
@@ -182,6 +195,7 @@ impl Planner<'_> {
                     taps,
                     stride: stride(&window),
                     pack,
+                    in_place: None,
                 }
             }
             Operator::ConvGradInput(rule) => {
@@ -197,10 +211,15 @@ impl Planner<'_> {
                     taps: phase.taps.taps,
                     stride: EVERY,
                     pack,
+                    in_place: None,
                 }
             }
             Operator::Dense(_) => {
-                let (source, taps) = self.dense_source(inputs[0]);
+                let in_place = is_large(&weight_shape).then_some(Lanes::Depth);
+                let (source, taps) = match in_place {
+                    Some(_) => (self.view(inputs[0]), one_tap()),
+                    None => self.dense_source(inputs[0]),
+                };
                 let pack = Weights::of_dense(&weight_shape, taps.taps.len()).pack_forward(taps.kernel_offsets, machine);
                 Contraction {
                     source,
@@ -209,18 +228,23 @@ impl Planner<'_> {
                     taps: taps.taps,
                     stride: EVERY,
                     pack,
+                    in_place,
                 }
             }
             Operator::DenseGradInput(_) => {
+                // Weights that each run changes would be packed in each run.
+                let changes = !self.known_early.contains(&inputs[1]);
+                let in_place = (changes || is_large(&weight_shape)).then_some(Lanes::ChannelsInPlace);
                 let pack = Weights::of_dense(&weight_shape, 1).pack_backward(vec![0], machine);
                 let source = self.view(inputs[0]);
                 Contraction {
                     source,
                     weights: inputs[1],
                     bias: None,
-                    taps: vec![Tap { row: 0, column: 0 }],
+                    taps: one_tap().taps,
                     stride: EVERY,
                     pack,
+                    in_place,
                 }
             }
             other => unreachable!("`{}` is no contraction", other.name()),
@@ -245,13 +269,7 @@ impl Planner<'_> {
                 return (view, taps);
             }
         }
-        (
-            self.view(id),
-            Taps {
-                taps: vec![Tap { row: 0, column: 0 }],
-                kernel_offsets: vec![0],
-            },
-        )
+        (self.view(id), one_tap())
     }
 
     /// The input gradient of a convolution with a stride: one contraction for each remainder of rows and columns.
@@ -326,6 +344,20 @@ impl Planner<'_> {
             tap_offsets: taps.kernel_offsets,
         };
         self.step(id, Kernel::WeightGradient(kernel), vec![source, gradient], write);
+    }
+}
+
+/// Whether a dense layer's weights are read where they lie.
+fn is_large(weights: &Shape) -> bool {
+    let depth = weights.extents()[1];
+    depth >= IN_PLACE_FROM_DEPTH && weights.element_count() * DType::F32.size_bytes() >= IN_PLACE_FROM_BYTES
+}
+
+/// The only element there is.
+fn one_tap() -> Taps {
+    Taps {
+        taps: vec![Tap { row: 0, column: 0 }],
+        kernel_offsets: vec![0],
     }
 }
 

@@ -33,8 +33,8 @@ pub struct Stride {
 /// `y[n, g·width + o, i, j] = epilogue(bias[g·width + o] + Σ_t Σ_k x[n, g·depth + k, i·stride.row + t.row, j·stride.column + t.column] · w[g, t, k, o])`
 ///
 /// Sums run over taps in order and over `k` in order, each product fused into the sum (one rounding).
-/// - Reads: `x`; `w` as [`PackWeights`] with the same `panel` wrote it; `bias[groups·width]` if `bias`; then whatever the
-///   epilogue reads (read index 1 and up; 0 is the sum), each either of `y`'s extents or per channel or scalar.
+/// - Reads: `x`; `w` as [`PackWeights`] with the same `panel` wrote it, or where it lies if `lanes` say so;
+///   `bias[groups·width]` if `bias`; then whatever the epilogue reads (read index 1 and up; 0 is the sum), each either of `y`'s extents or per channel or scalar.
 /// - Writes: `y`.
 ///
 /// Every tap of every window lies inside `x`'s buffer: the planner gave `x` a halo of zeros wide enough. A dense layer
@@ -71,6 +71,15 @@ pub enum Lanes {
     /// Columns: each weight is multiplied by a vector of source elements. For few channels and many columns, where
     /// [`Lanes::fit_columns`] holds; the panel is then the whole width.
     Columns,
+    /// Terms of one sum: vectors of a sample are multiplied by vectors of one row of weights, which are read where they
+    /// lie, `w[o, k]` at `o·depth + k`. For large matrices with one position, one tap and one group; the source's
+    /// channels lie side by side. Each lane sums its own terms in order, then lanes are summed by halves, then the bias
+    /// is added. The panel is 1.
+    Depth,
+    /// Channels as in [`Lanes::Channels`], but of weights that are read where they lie, `w[k, o]` at `k·width + o`. For
+    /// matrices with one position, one tap and one group whose weights change from run to run; the destination's
+    /// channels lie side by side, and no epilogue reads the destination. The panel is 1.
+    ChannelsInPlace,
 }
 
 impl Lanes {
@@ -104,6 +113,7 @@ impl Lanes {
         match self {
             Self::Channels => machine.panel(width),
             Self::Columns => width,
+            Self::Depth | Self::ChannelsInPlace => 1,
         }
     }
 }

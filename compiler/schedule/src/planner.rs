@@ -91,7 +91,7 @@ pub(crate) struct Planner<'g> {
     channel_vectors: Vec<(Vec<NodeId>, Expression, View)>,
     /// Copies of values, channels last and with a halo, for contractions that cannot read the original.
     rearranged: BTreeMap<NodeId, View>,
-    known_early: BTreeSet<NodeId>,
+    pub(crate) known_early: BTreeSet<NodeId>,
     in_place_updates: bool,
     /// Layer that steps are being written for.
     name: String,

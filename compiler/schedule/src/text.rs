@@ -170,6 +170,8 @@ fn contract_text(contract: &Contract) -> String {
     let lanes = match lanes {
         Lanes::Channels => "",
         Lanes::Columns => " lanes=columns",
+        Lanes::Depth => " lanes=depth",
+        Lanes::ChannelsInPlace => " lanes=channels-in-place",
     };
     format!(
         "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}",

@@ -19,6 +19,14 @@ const PANEL: f64 = 2.0;
 /// The same where the sum is for one sample alone, which needs more sums under way.
 const WIDE_PANEL: f64 = 8.0;
 
+/// A dense layer's weights are read where they lie if they take at least so many bytes and its sums are at least so long.
+const IN_PLACE_FROM_BYTES: f64 = (1 << 20) as f64;
+const IN_PLACE_FROM_DEPTH: f64 = 512.0;
+/// Bytes of the samples that share one pass over such weights.
+const GROUP_BYTES: f64 = (640 << 10) as f64;
+/// Cycles to sum the lanes of a vector.
+const ACROSS_LANES: f64 = 10.0;
+
 /// The sums of a contraction, for one sample.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Product {
@@ -92,13 +100,18 @@ pub(super) fn convolution_gradient(site: &Site<'_>) -> f64 {
 /// `y = W x`.
 pub(super) fn dense(site: &Site<'_>) -> f64 {
     let weights = extents(site.inputs[1].shape.extents());
-    Product::of_matrix(site, weights[0], weights[1]).contraction_ns(site)
+    let product = Product::of_matrix(site, weights[0], weights[1]);
+    if product.is_in_place() {
+        product.in_place_ns(site)
+    } else {
+        product.contraction_ns(site)
+    }
 }
 
-/// `dx = Wᵀ dy`.
+/// `dx = Wᵀ dy`, whose weights are read where they lie if runs change them.
 pub(super) fn dense_gradient(site: &Site<'_>) -> f64 {
     let weights = extents(site.inputs[1].shape.extents());
-    Product::of_matrix(site, weights[1], weights[0]).contraction_ns(site)
+    Product::of_matrix(site, weights[1], weights[0]).sums_ns(site)
 }
 
 /// `dw` of a convolution.
@@ -138,12 +151,49 @@ impl Product {
     }
 
     fn contraction_ns(&self, site: &Site<'_>) -> f64 {
-        let (machine, samples) = (site.machine, site.samples());
         let packing = if site.place.packs {
-            self.packing_ns(machine)
+            self.packing_ns(site.machine)
         } else {
             0.0
         };
+        self.sums_ns(site) + packing
+    }
+
+    /// Whether a dense layer's weights are left where they lie.
+    fn is_in_place(&self) -> bool {
+        self.depth >= IN_PLACE_FROM_DEPTH && self.width * self.depth * ELEMENT >= IN_PLACE_FROM_BYTES
+    }
+
+    /// A dense layer whose vectors run along the depth: tiles of a few samples and rows of weights. It reads a flattened
+    /// image channels first.
+    fn in_place_ns(&self, site: &Site<'_>) -> f64 {
+        let (machine, samples) = (site.machine, site.samples());
+        let steps = (self.depth / machine.lanes as f64).ceil();
+        let tall = 4.0;
+        let rows = if machine.vector_registers >= 32 { 6.0 } else { 2.0 };
+        // Fewer samples than a tile has take lower tiles, of which none is faster than a whole one.
+        let tiles = (samples / tall).ceil() * self.width / rows;
+        let step = step_cycles(machine, tall.min(samples), rows);
+        let end = machine.constants.tile_cycles + tall.min(samples) * rows * ACROSS_LANES;
+        let cycles = tiles * (steps * step / machine.constants.contraction_share + end);
+        let bytes = self.width * self.depth * ELEMENT;
+        let group = (GROUP_BYTES / (self.depth * ELEMENT)).max(tall);
+        let weights = (samples / group).ceil() * machine.stream_ns(bytes, bytes);
+        let turned = if site.place.source == Layout::ChannelsLast {
+            machine.cycles_ns(self.depth * samples * machine.constants.turn_cycles) + machine.constants.step_ns
+        } else {
+            0.0
+        };
+        machine
+            .cycles_ns(cycles)
+            .max(weights)
+            .max(self.activations_ns(machine, samples))
+            + turned
+    }
+
+    /// Packed weights to results.
+    fn sums_ns(&self, site: &Site<'_>) -> f64 {
+        let (machine, samples) = (site.machine, site.samples());
         let sums = if self.rows * self.columns > 1.0 {
             let cycles = machine.cycles_ns(self.over_positions(machine) * self.groups * samples);
             // Weights come from afar for each sample, and from the cache that holds a panel of them for each tile.
@@ -153,7 +203,7 @@ impl Product {
         } else {
             self.over_batch_ns(machine, samples)
         };
-        sums.max(self.activations_ns(machine, samples)) + packing
+        sums.max(self.activations_ns(machine, samples))
     }
 
     /// Vectors of a group's channels.

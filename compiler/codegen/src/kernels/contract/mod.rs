@@ -5,20 +5,23 @@
 //! sample's positions, over blocks of vectors (so that a block's weights stay in the nearest cache while the image goes
 //! past) and over samples. See [`tile`] for the sum itself and [`blocking`] for the choice of sizes.
 //!
-//! Where columns lie side by side, lanes may be columns instead: [`columns`].
+//! Where columns lie side by side, lanes may be columns instead: [`columns`]. Products with large matrices may read these
+//! where they lie, along the sum ([`depth`]) or across it ([`in_place`]).
 //!
 //! - Reads and writes exactly the views' elements; packed weights are padded with zeros, which are read but not stored.
 //! - The sum starts at the bias and takes taps, then depth, in order, wherever the row falls.
 
 mod blocking;
 mod columns;
+mod depth;
+mod in_place;
 mod operands;
 mod tile;
 pub(crate) mod winograd;
 
 pub(crate) use self::tile::{load_lanes, store_lanes};
 
-use netc_schedule::kernel::{Contract, Lanes};
+use netc_schedule::kernel::{Contract, Lanes, Tap};
 use netc_schedule::{Machine, Step};
 
 use self::blocking::Blocking;
@@ -36,8 +39,11 @@ const MACS_PER_TASK: usize = 400_000;
 
 /// Builds the kernel of a contraction.
 pub(crate) fn build(step: &Step, contract: &Contract, machine: &Machine) -> BuiltKernel {
-    if contract.lanes == Lanes::Columns {
-        return columns::build(step, contract, machine);
+    match contract.lanes {
+        Lanes::Channels => {}
+        Lanes::Columns => return columns::build(step, contract, machine),
+        Lanes::Depth => return depth::build(step, contract, machine),
+        Lanes::ChannelsInPlace => return in_place::build(step, contract, machine),
     }
     let writer = Writer::new(step, contract, machine);
     if step.write.extents.row * step.write.extents.column == 1 {
@@ -45,6 +51,16 @@ pub(crate) fn build(step: &Step, contract: &Contract, machine: &Machine) -> Buil
     } else {
         writer.over_positions()
     }
+}
+
+/// Panics if a contraction is more than the product of a matrix with each sample's vector.
+fn assert_is_matrix(step: &Step, contract: &Contract) {
+    let positions = step.write.extents.row * step.write.extents.column;
+    let only = contract.groups == 1 && matches!(contract.taps.as_slice(), [Tap { row: 0, column: 0 }]);
+    assert!(
+        only && positions == 1,
+        "weights are read in place only by products with a matrix"
+    );
 }
 
 /// What the loops around a tile need to know.

@@ -68,6 +68,9 @@ fn any_case_of_columns() -> impl Strategy<Value = Case> {
 
 impl Case {
     fn taps(&self) -> Vec<Tap> {
+        if matches!(self.lanes, Lanes::Depth | Lanes::ChannelsInPlace) {
+            return vec![Tap { row: 0, column: 0 }];
+        }
         // The window starts in the halo, one row and column before the view.
         let at = |row: usize, column: usize| Tap {
             row: (row * self.dilation.0) as isize - 1,
@@ -96,7 +99,10 @@ impl Case {
         let x = setup.buffer(extents, self.orders.0, [1, 0, 1, 0], true);
         let panels = self.width.div_ceil(panel);
         let taps = self.kernel.0 * self.kernel.1;
-        let weights = setup.flat(self.groups * panels * taps * self.depth * panel);
+        let weights = setup.flat(match self.lanes {
+            Lanes::Channels | Lanes::Columns => self.groups * panels * taps * self.depth * panel,
+            Lanes::Depth | Lanes::ChannelsInPlace => self.width * self.depth,
+        });
         let bias = setup.flat(self.groups * self.width);
         let out = (self.groups * self.width, self.out.0, self.out.1);
         let full = setup.batched(out, self.orders.0, 0);
@@ -153,27 +159,56 @@ impl Case {
         }
     }
 
+    /// The sum with its bias, in the order that is documented.
+    fn sum(&self, machine: &Machine, memory: &Memory, x: &View, (n, c, h, w): (usize, usize, isize, isize)) -> f32 {
+        let (group, o) = (c / self.width, c % self.width);
+        let start = if self.bias { memory[2][c] } else { 0.0 };
+        let source = |k: usize, tap: &Tap| {
+            let row = h * self.stride.0 as isize + tap.row;
+            let column = w * self.stride.1 as isize + tap.column;
+            memory[0][element(x, n, group * self.depth + k, row, column)]
+        };
+        let taps = self.taps();
+        match self.lanes {
+            Lanes::Channels | Lanes::Columns => {
+                let panel = self.lanes.panel(self.width, machine);
+                let panels = self.width.div_ceil(panel);
+                let mut sum = start;
+                for (t, tap) in taps.iter().enumerate() {
+                    for k in 0..self.depth {
+                        let block = (group * panels + o / panel) * taps.len() + t;
+                        let weight = memory[1][(block * self.depth + k) * panel + o % panel];
+                        sum = source(k, tap).mul_add(weight, sum);
+                    }
+                }
+                sum
+            }
+            Lanes::ChannelsInPlace => (0..self.depth).fold(start, |sum, k| {
+                source(k, &taps[0]).mul_add(memory[1][k * self.width + o], sum)
+            }),
+            Lanes::Depth => {
+                let mut lanes = vec![0.0f32; machine.lanes];
+                for k in 0..self.depth {
+                    let lane = &mut lanes[k % machine.lanes];
+                    *lane = source(k, &taps[0]).mul_add(memory[1][o * self.depth + k], *lane);
+                }
+                while lanes.len() > 1 {
+                    let upper = lanes.split_off(lanes.len() / 2);
+                    lanes.iter_mut().zip(upper).for_each(|(lane, other)| *lane += other);
+                }
+                if self.bias { lanes[0] + start } else { lanes[0] }
+            }
+        }
+    }
+
     fn reference(
         &self,
-        panel: usize,
+        machine: &Machine,
         memory: &mut Memory,
         (reads, y): (&[View], &View),
         (n, c, h, w): (usize, usize, isize, isize),
     ) {
-        let (group, o) = (c / self.width, c % self.width);
-        let taps = self.taps();
-        let panels = self.width.div_ceil(panel);
-        let x = &reads[0];
-        let mut sum = if self.bias { memory[2][c] } else { 0.0 };
-        for (t, tap) in taps.iter().enumerate() {
-            for k in 0..self.depth {
-                let row = h * self.stride.0 as isize + tap.row;
-                let column = w * self.stride.1 as isize + tap.column;
-                let block = (group * panels + o / panel) * taps.len() + t;
-                let weight = memory[1][(block * self.depth + k) * panel + o % panel];
-                sum = memory[0][element(x, n, group * self.depth + k, row, column)].mul_add(weight, sum);
-            }
-        }
+        let sum = self.sum(machine, memory, &reads[0], (n, c, h, w));
         let first = 2 + usize::from(self.bias);
         let at = |memory: &Memory, index: usize| {
             let view = &reads[first + index];
@@ -201,11 +236,11 @@ impl Case {
             let kernel = Kernel::Contract(self.kernel(panel));
             let fit = Lanes::fit_columns(&reads[0], &y, self.kernel(panel).stride);
             assert!(
-                self.lanes == Lanes::Channels || fit,
+                self.lanes != Lanes::Columns || fit,
                 "lanes cannot be columns\n{self:#?}"
             );
             setup.check(kernel, reads, y.clone(), self.batch, 0.0, |memory, n, c, h, w| {
-                self.reference(panel, memory, (&views, &y), (n, c, h, w));
+                self.reference(&machine, memory, (&views, &y), (n, c, h, w));
             });
         }
     }
@@ -235,6 +270,80 @@ proptest! {
         case.width = width;
         case.check();
     }
+}
+
+/// Products with matrices, whose weights lie as they are.
+fn any_matrix(lanes: Lanes) -> impl Strategy<Value = Case> {
+    let sizes = (1usize..150, 1usize..150, 0usize..20);
+    (any_case(), sizes).prop_map(move |(case, (depth, width, batch))| Case {
+        groups: 1,
+        depth,
+        width,
+        kernel: (1, 1),
+        out: (1, 1),
+        // The source's channels lie side by side along the depth, the destination's where sums wait in it.
+        orders: (Order::ChannelsLast, Order::ChannelsLast),
+        halo: if lanes == Lanes::Depth { case.halo } else { 0 },
+        epilogue: if lanes == Lanes::Depth {
+            case.epilogue
+        } else {
+            case.epilogue % 3
+        },
+        batch,
+        lanes,
+        ..case
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn weights_in_place_along_the_depth(case in any_matrix(Lanes::Depth)) {
+        case.check();
+    }
+
+    #[test]
+    fn weights_in_place_across_channels(case in any_matrix(Lanes::ChannelsInPlace)) {
+        case.check();
+    }
+}
+
+/// Several tasks, groups of samples and blocks of rows.
+#[test]
+fn large_matrices_in_place() {
+    let base = Case {
+        groups: 1,
+        depth: 2100,
+        width: 301,
+        kernel: (1, 1),
+        dilation: (1, 1),
+        stride: (1, 1),
+        out: (1, 1),
+        orders: (Order::ChannelsLast, Order::ChannelsLast),
+        halo: 0,
+        bias: true,
+        epilogue: 2,
+        batch: 87,
+        reversed: false,
+        lanes: Lanes::Depth,
+    };
+    base.check();
+    let across = Case {
+        depth: 1000,
+        width: 1301,
+        batch: 71,
+        lanes: Lanes::ChannelsInPlace,
+        ..base
+    };
+    across.check();
+    Case {
+        depth: 331,
+        bias: false,
+        epilogue: 0,
+        ..across
+    }
+    .check();
 }
 
 /// Large enough for several tasks, loops over depth and over taps.
