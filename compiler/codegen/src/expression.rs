@@ -78,40 +78,58 @@ pub(crate) fn needs_element(expression: &Expression) -> bool {
 
 /// Writes the expression for the elements that were read.
 pub(crate) fn evaluate(b: &mut Builder, expression: &Expression, reads: &Reads) -> Float {
-    let lanes = reads.lanes;
-    let mut values: Vec<Float> = Vec::with_capacity(expression.instructions.len());
+    evaluate_together(b, expression, std::slice::from_ref(reads))[0]
+}
+
+/// Writes the expression for several vectors of elements, instruction by instruction: constants are loaded once, and
+/// long chains of operations run beside each other.
+pub(crate) fn evaluate_together(b: &mut Builder, expression: &Expression, reads: &[Reads]) -> Vec<Float> {
+    let lanes = reads[0].lanes;
+    let mut values: Vec<Vec<Float>> = Vec::with_capacity(expression.instructions.len());
     for instruction in &expression.instructions {
-        let value = match *instruction {
-            Instruction::Read(read) => reads.number(read),
-            Instruction::Constant(number) => b.constant(number, lanes),
-            Instruction::Add(x, y) => b.fadd(values[x], values[y]),
-            Instruction::Subtract(x, y) => b.fsub(values[x], values[y]),
-            Instruction::Multiply(x, y) => b.fmul(values[x], values[y]),
-            Instruction::Divide(x, y) => b.fdiv(values[x], values[y]),
-            Instruction::MultiplyAdd(x, y, z) => b.fma(values[x], values[y], values[z]),
-            // The second operand of the IR's maximum and minimum is kept if either is NaN.
-            Instruction::Maximum(x, y) => b.fmax(values[y], values[x]),
-            Instruction::Minimum(x, y) => b.fmin(values[y], values[x]),
-            Instruction::SelectPositive(x, yes, no) => {
-                let zero = b.constant(0.0, lanes);
-                let positive = b.compare(zero, Comparison::Less, values[x]);
-                b.select(positive, values[yes], values[no])
-            }
-            Instruction::SquareRoot(x) => b.square_root(values[x]),
-            Instruction::Exponential(x) => math::exponential(b, values[x]),
-            Instruction::Logarithm(x) => math::logarithm(b, values[x]),
-            Instruction::Tanh(x) => math::tanh(b, values[x]),
-            Instruction::Sigmoid(x) => math::sigmoid(b, values[x]),
-            Instruction::Keep { key, threshold, .. } => {
-                let element = reads.element.expect("who evaluates dropout counts elements");
-                let dropped = is_dropped(b, reads.key(key), element, threshold, lanes);
-                let (zero, one) = (b.constant(0.0, lanes), b.constant(1.0, lanes));
-                b.select(dropped, zero, one)
-            }
+        let all = match *instruction {
+            Instruction::Constant(number) => vec![b.constant(number, lanes); reads.len()],
+            Instruction::Tanh(x) => math::tanh(b, &values[x]),
+            _ => (0..reads.len())
+                .map(|index| one(b, instruction, &|value| values[value][index], &reads[index]))
+                .collect(),
         };
-        values.push(value);
+        values.push(all);
     }
-    *values.last().expect("an expression has an instruction")
+    values.pop().expect("an expression has an instruction")
+}
+
+/// One instruction, given the results of earlier ones.
+fn one(b: &mut Builder, instruction: &Instruction, value: &dyn Fn(usize) -> Float, reads: &Reads) -> Float {
+    let lanes = reads.lanes;
+    match *instruction {
+        Instruction::Read(read) => reads.number(read),
+        Instruction::Constant(number) => b.constant(number, lanes),
+        Instruction::Add(x, y) => b.fadd(value(x), value(y)),
+        Instruction::Subtract(x, y) => b.fsub(value(x), value(y)),
+        Instruction::Multiply(x, y) => b.fmul(value(x), value(y)),
+        Instruction::Divide(x, y) => b.fdiv(value(x), value(y)),
+        Instruction::MultiplyAdd(x, y, z) => b.fma(value(x), value(y), value(z)),
+        // The second operand of the IR's maximum and minimum is kept if either is NaN.
+        Instruction::Maximum(x, y) => b.fmax(value(y), value(x)),
+        Instruction::Minimum(x, y) => b.fmin(value(y), value(x)),
+        Instruction::SelectPositive(x, yes, no) => {
+            let zero = b.constant(0.0, lanes);
+            let positive = b.compare(zero, Comparison::Less, value(x));
+            b.select(positive, value(yes), value(no))
+        }
+        Instruction::SquareRoot(x) => b.square_root(value(x)),
+        Instruction::Exponential(x) => math::exponential(b, value(x)),
+        Instruction::Logarithm(x) => math::logarithm(b, value(x)),
+        Instruction::Tanh(x) => math::tanh(b, &[value(x)])[0],
+        Instruction::Sigmoid(x) => math::sigmoid(b, value(x)),
+        Instruction::Keep { key, threshold, .. } => {
+            let element = reads.element.expect("who evaluates dropout counts elements");
+            let dropped = is_dropped(b, reads.key(key), element, threshold, lanes);
+            let (zero, one) = (b.constant(0.0, lanes), b.constant(1.0, lanes));
+            b.select(dropped, zero, one)
+        }
+    }
 }
 
 /// `netc_runtime::random::dropout_bits(key, salt)`: the key of one layer, one lane.
