@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::Args;
+use netc::stages::rewrite::Machine;
 use netc::stages::runtime::execute::{InputRef, OutputMut, Session};
 use netc::stages::runtime::program::{Call, Port, Program};
 use netc::stages::runtime::random::Stream;
@@ -89,9 +90,68 @@ struct Layer {
     median_us: f64,
     percent: f64,
     gflops: f64,
+    /// Gigabytes read and written in a second, each operand counted once.
+    gbps: f64,
+    /// How much of the time the machine as it is described would need at its limits, of arithmetic or of memory.
+    /// Convolutions by tiles multiply less than is counted, and may pass 100.
+    roofline_percent: f64,
     predicted_us: f64,
     /// Predicted over measured.
     ratio: f64,
+    /// The kernel calls.
+    steps: Vec<Step>,
+}
+
+/// One kernel call.
+#[derive(Serialize)]
+struct Step {
+    kernel: String,
+    median_us: f64,
+    percent: f64,
+    gflops: f64,
+    gbps: f64,
+    roofline_percent: f64,
+}
+
+/// What a call does at most, whatever runs it.
+#[derive(Clone, Copy, Default)]
+struct Work {
+    macs: u64,
+    bytes: u64,
+    /// Nanoseconds at the machine's limits.
+    roof_ns: f64,
+}
+
+impl Work {
+    fn of(call: &Call, batch: usize, machine: &Machine, threads: usize) -> Self {
+        let samples = if call.batched { batch as u64 } else { 1 };
+        let macs = macs(call, batch);
+        let bytes = call
+            .batched_bytes
+            .saturating_mul(samples)
+            .saturating_add(call.fixed_bytes);
+        Self {
+            macs,
+            bytes,
+            roof_ns: machine.roof_ns(macs as f64 / threads as f64, bytes as f64),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            macs: self.macs.saturating_add(other.macs),
+            bytes: self.bytes.saturating_add(other.bytes),
+            roof_ns: self.roof_ns + other.roof_ns,
+        }
+    }
+
+    fn gbps(&self, microseconds: f64) -> f64 {
+        self.bytes as f64 / microseconds / 1e3
+    }
+
+    fn roofline_percent(&self, microseconds: f64) -> f64 {
+        self.roof_ns / microseconds / 10.0
+    }
 }
 
 /// How well the layers were predicted that matter.
@@ -104,6 +164,8 @@ struct Accuracy {
     predicted_layers: usize,
 }
 
+/// Steps of a layer that take more than so many percent of the time have a row of their own.
+const STEP_PERCENT: f64 = 1.0;
 /// Layers that take more than so many percent of the time matter.
 const LARGE_PERCENT: f64 = 5.0;
 /// A prediction is good within this factor.
@@ -129,7 +191,7 @@ impl Bench {
         let times = bench.measure(duration)?;
         let (mut layers, mut prediction) = (Vec::new(), None);
         if self.layers {
-            layers = bench.measure_layers(duration, &compiled.layer_costs(batch))?;
+            layers = bench.measure_layers(duration, &compiled.layer_costs(batch), &options.cost)?;
             prediction = Some(Accuracy::of(&layers, &options.cost.name));
         }
         let program = compiled.program();
@@ -243,8 +305,14 @@ impl<'a> Calls<'a> {
     }
 
     /// Calls of the same name are one layer: their medians are added.
-    fn measure_layers(&mut self, duration: Duration, costs: &[LayerCost]) -> anyhow::Result<Vec<Layer>> {
+    fn measure_layers(
+        &mut self,
+        duration: Duration,
+        costs: &[LayerCost],
+        machine: &Machine,
+    ) -> anyhow::Result<Vec<Layer>> {
         let program = std::sync::Arc::clone(self.session.program());
+        let threads = self.session.threads();
         self.session.profile(true);
         let mut times: Vec<Vec<f64>> = vec![Vec::new(); program.calls.len()];
         let start = Instant::now();
@@ -269,17 +337,67 @@ impl<'a> Calls<'a> {
             let median_us = calls().map(|(_, us)| us).sum();
             let cost = costs.iter().find(|cost| cost.name == name);
             let predicted_us = cost.map_or(0.0, |cost| cost.picoseconds as f64 / 1e6);
+            let work = |call: &Call| Work::of(call, self.batch, machine, threads);
+            let all = calls().map(|(call, _)| work(call)).fold(Work::default(), Work::and);
+            let step = |(call, &us): (&Call, &f64)| {
+                let work = work(call);
+                Step {
+                    kernel: call.kernel.clone(),
+                    median_us: us,
+                    percent: 100.0 * us / sum,
+                    gflops: gflops(work.macs, us),
+                    gbps: work.gbps(us),
+                    roofline_percent: work.roofline_percent(us),
+                }
+            };
             Layer {
                 name: name.to_owned(),
                 kernel: kernels.join(" + "),
                 median_us,
                 percent: 100.0 * median_us / sum,
-                gflops: gflops(calls().map(|(call, _)| macs(call, self.batch)).sum(), median_us),
+                gflops: gflops(all.macs, median_us),
+                gbps: all.gbps(median_us),
+                roofline_percent: all.roofline_percent(median_us),
                 predicted_us,
                 ratio: predicted_us / median_us,
+                steps: calls().map(step).collect(),
             }
         };
         Ok(names.into_iter().map(layer).collect())
+    }
+}
+
+impl Layer {
+    /// The layer, and below it those of its steps that matter, if it has several.
+    fn rows(&self) -> Vec<[String; 9]> {
+        let one = |number: f64| format!("{number:.1}");
+        let whole = [
+            self.name.clone(),
+            one(self.median_us),
+            one(self.predicted_us),
+            format!("{:.2}", self.ratio),
+            one(self.percent),
+            one(self.gflops),
+            one(self.gbps),
+            format!("{:.0}", self.roofline_percent),
+            self.kernel.clone(),
+        ];
+        let step = |step: &Step| {
+            [
+                String::new(),
+                one(step.median_us),
+                String::new(),
+                String::new(),
+                one(step.percent),
+                one(step.gflops),
+                one(step.gbps),
+                format!("{:.0}", step.roofline_percent),
+                format!("  {}", step.kernel),
+            ]
+        };
+        let several = self.steps.iter().filter(|_| self.steps.len() > 1);
+        let steps = several.filter(|step| step.percent > STEP_PERCENT).map(step);
+        std::iter::once(whole).chain(steps).collect()
     }
 }
 
@@ -387,23 +505,21 @@ impl Measurement {
         let Some(prediction) = prediction else {
             return head;
         };
-        let row = |layer: &Layer| {
-            let one = |number: f64| format!("{number:.1}");
-            [
-                layer.name.clone(),
-                one(layer.median_us),
-                one(layer.predicted_us),
-                format!("{:.2}", layer.ratio),
-                one(layer.percent),
-                one(layer.gflops),
-                layer.kernel.clone(),
-            ]
-        };
-        let header = ["layer", "us", "predicted", "ratio", "%", "GFLOP/s", "kernels"];
+        let header = [
+            "layer",
+            "us",
+            "predicted",
+            "ratio",
+            "%",
+            "GFLOP/s",
+            "GB/s",
+            "roof %",
+            "kernels",
+        ];
         let table = console::table(
             header,
-            [false, true, true, true, true, true, false],
-            layers.iter().map(row),
+            [false, true, true, true, true, true, true, true, false],
+            layers.iter().flat_map(Layer::rows),
         );
         format!("{head}\n{table}{}", prediction.text())
     }

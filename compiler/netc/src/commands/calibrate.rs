@@ -107,7 +107,10 @@ fn text(summary: &Summary) -> String {
     let header = ["probe", "us", "fitted us", "ratio"];
     let measured = console::table(header, [false, true, true, true], probes.iter().map(row));
     let machine = &description.machine;
-    let mut numbers = vec![("gigahertz".to_owned(), machine.gigahertz)];
+    let mut numbers = vec![
+        ("gigahertz".to_owned(), machine.gigahertz),
+        ("multiply-adds a cycle".to_owned(), machine.fma_ports as f64),
+    ];
     for cache in &machine.caches {
         numbers.push((format!("bytes/ns up to {} KiB", cache.bytes / 1024), cache.bytes_per_ns));
     }

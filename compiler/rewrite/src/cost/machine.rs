@@ -198,6 +198,14 @@ impl Machine {
                 .max(self.memory_bytes_per_ns)
     }
 
+    /// Nanoseconds at the machine's limits: every port multiplies and adds in every cycle, or bytes come as fast as from the
+    /// nearest cache that holds them all. No step takes less, unless it does less.
+    #[must_use]
+    pub fn roof_ns(&self, macs: f64, bytes: f64) -> f64 {
+        let per_cycle = (self.fma_ports * self.lanes) as f64;
+        self.cycles_ns(macs / per_cycle).max(self.stream_ns(bytes, bytes))
+    }
+
     /// Nanoseconds of so many cycles.
     pub(crate) fn cycles_ns(&self, cycles: f64) -> f64 {
         cycles / self.gigahertz
