@@ -4,7 +4,6 @@
 //! last user of the code lets go. [`Assembler`] is what an object file writer shares with the JIT.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
@@ -29,8 +28,9 @@ pub(crate) struct Assembler<M: Module> {
     level: Option<Level>,
     context: Context,
     frontend: FunctionBuilderContext,
-    /// Kernels that are there already.
-    known: HashMap<Kernel, FuncId>,
+    /// Kernels that are there already. A network has few, and different ones differ in their first numbers: comparing
+    /// them all takes less time than hashing each.
+    known: Vec<(Kernel, FuncId)>,
     code_bytes: usize,
 }
 
@@ -43,7 +43,7 @@ impl<M: Module> Assembler<M> {
             level,
             context,
             frontend: FunctionBuilderContext::new(),
-            known: HashMap::new(),
+            known: Vec::new(),
             code_bytes: 0,
         }
     }
@@ -52,7 +52,7 @@ impl<M: Module> Assembler<M> {
     ///
     /// Errors: [`CodegenError::Backend`] if Cranelift refuses it.
     pub(crate) fn define(&mut self, name: &str, kernel: Kernel) -> Result<FuncId, CodegenError> {
-        if let Some(id) = self.known.get(&kernel) {
+        if let Some((_, id)) = self.known.iter().find(|(known, _)| *known == kernel) {
             return Ok(*id);
         }
         let failed = |error: ModuleError| CodegenError::Backend {
@@ -76,7 +76,7 @@ impl<M: Module> Assembler<M> {
             }
         }
         .map_err(|error| failed(*error))?;
-        self.known.insert(kernel, id);
+        self.known.push((kernel, id));
         Ok(id)
     }
 

@@ -1,8 +1,6 @@
 //! Statements to instructions: control flow, integers, memory. Vector arithmetic is in [`super::vector`].
 
-use iced_x86::{
-    BlockEncoder, BlockEncoderOptions, Code, Instruction, InstructionBlock, MemoryOperand, Register as Machine,
-};
+use iced_x86::{Code, Encoder, Instruction, MemoryOperand, Register as Machine};
 
 use super::allocate::{Allocation, File, Place, file_of};
 use super::code::{self, Width};
@@ -109,19 +107,29 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn encode(mut self) -> Vec<u8> {
-        for (index, instruction) in self.instructions.iter_mut().enumerate() {
-            instruction.set_ip(index as u64 + 1);
+    /// The bytes. Every jump has a distance of 32 bits, its last bytes, which is filled in once all places are known.
+    fn encode(self) -> Vec<u8> {
+        /// Of a jump's distance.
+        const DISTANCE_BYTES: usize = 4;
+        let mut encoder = Encoder::new(64);
+        let mut ends = Vec::with_capacity(self.instructions.len() + 1);
+        let mut end = 0;
+        ends.push(end);
+        for instruction in &self.instructions {
+            let size = encoder
+                .encode(instruction, end as u64)
+                .unwrap_or_else(|error| panic!("an instruction cannot be encoded: {error}"));
+            end += size;
+            ends.push(end);
         }
+        let mut bytes = encoder.take_buffer();
         for (jump, label) in &self.jumps {
-            let target = self.labels[label.0].expect("every label is placed");
-            self.instructions[*jump].set_near_branch64(target as u64 + 1);
+            let target = ends[self.labels[label.0].expect("every label is placed")];
+            let end = ends[jump + 1];
+            let distance = i32::try_from(target as i64 - end as i64).expect("kernels are small");
+            bytes[end - DISTANCE_BYTES..end].copy_from_slice(&distance.to_le_bytes());
         }
-        let block = InstructionBlock::new(&self.instructions, 0);
-        let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE);
-        encoded
-            .unwrap_or_else(|error| panic!("an instruction cannot be encoded: {error}"))
-            .code_buffer
+        bytes
     }
 
     /// Appends an instruction; operands that do not fit it are our bug.

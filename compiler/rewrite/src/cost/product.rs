@@ -22,8 +22,8 @@ const WIDE_PANEL: f64 = 8.0;
 /// A dense layer's weights are read where they lie if they take at least so many bytes and its sums are at least so long.
 const IN_PLACE_FROM_BYTES: f64 = (1 << 20) as f64;
 const IN_PLACE_FROM_DEPTH: f64 = 512.0;
-/// Bytes of the samples that share one pass over such weights.
-const GROUP_BYTES: f64 = (640 << 10) as f64;
+/// Samples that share one pass over such weights.
+const GROUP: f64 = 96.0;
 /// Cycles to sum the lanes of a vector.
 const ACROSS_LANES: f64 = 10.0;
 
@@ -177,8 +177,7 @@ impl Product {
         let end = machine.constants.tile_cycles + tall.min(samples) * rows * ACROSS_LANES;
         let cycles = tiles * (steps * step / machine.constants.contraction_share + end);
         let bytes = self.width * self.depth * ELEMENT;
-        let group = (GROUP_BYTES / (self.depth * ELEMENT)).max(tall);
-        let weights = (samples / group).ceil() * machine.stream_ns(bytes, bytes);
+        let weights = (samples / GROUP).ceil() * machine.stream_ns(bytes, bytes);
         let turned = if site.place.source == Layout::ChannelsLast {
             machine.cycles_ns(self.depth * samples * machine.constants.turn_cycles) + machine.constants.step_ns
         } else {

@@ -8,8 +8,8 @@
 //! - Reads and writes exactly the views' elements.
 //! - A sum is in the same order whatever tile it falls into, so no batch and no number of threads changes its bits.
 //!
-//! Fetching weights ahead of time was tried, at distances from 512 bytes to 8 KiB: it was slower by up to a third, since
-//! the processor follows these few streams by itself.
+//! Fetching weights ahead of time was tried, by 512 bytes to 8 KiB and by a whole block of rows: it was slower by a tenth
+//! to a third, since the processor follows these few streams by itself.
 
 mod tile;
 
@@ -19,12 +19,17 @@ use netc_schedule::{Machine, Step};
 use self::tile::Tile;
 use super::operands::{Operands, Place};
 use super::{BuiltKernel, Cut, MACS_PER_TASK};
-use crate::builder::{Builder, ELEMENT_BYTES};
+use crate::builder::Builder;
 use crate::ir::{Comparison, Int};
 use crate::kernels::product::registers;
 
-/// Bytes of the samples of a group: they should stay in the second cache while weights stream past.
-const GROUP_BYTES: usize = 640 * 1024;
+/// Samples of a group, which share one pass over the weights. A block of rows stays in the second cache while they go
+/// past; where they themselves come from matters little, since a tile multiplies each of their vectors with every row.
+const GROUP: usize = 96;
+
+/// Samples of a tile, and how many rows it has at most, tallest first. Of all tiles that fit 32 registers these were the
+/// fastest; with more rows, more streams of weights compete for the same lines of the nearest cache.
+const TILES: [(usize, usize); 3] = [(4, 6), (2, 6), (1, 4)];
 
 /// Builds the kernel of a contraction along the depth.
 pub(super) fn build(step: &Step, contract: &Contract, machine: &Machine) -> BuiltKernel {
@@ -48,14 +53,14 @@ struct Level {
     rows: usize,
 }
 
-/// Tiles that together take any number of samples, tallest first. The fewer samples, the more rows, so that there are
-/// enough sums under way. Four samples at most: of tiles that fit 32 registers, four by six were the fastest.
+/// Tiles that together take any number of samples, tallest first.
 fn levels(registers: usize) -> Vec<Level> {
     let fits = |samples: usize, rows: usize| samples * rows + samples.min(rows) + 2 <= registers;
-    [4, 2, 1]
+    TILES
         .into_iter()
-        .filter_map(|samples| {
-            let rows = [8, 6, 4, 2].into_iter().find(|rows| fits(samples, *rows))?;
+        .filter_map(|(samples, most)| {
+            let mut rows = (2..=most).rev().step_by(2);
+            let rows = rows.find(|rows| fits(samples, *rows))?;
             Some(Level { samples, rows })
         })
         .collect()
@@ -74,8 +79,6 @@ impl Writer<'_> {
         // Tasks take whole tiles of every level.
         let unit = self.levels.iter().map(|level| level.rows).fold(1, least_multiple);
         let cut = Cut::new(width.div_ceil(unit), MACS_PER_TASK / (unit * depth).max(1));
-        let tallest = self.levels[0].samples;
-        let group = (GROUP_BYTES / (depth * ELEMENT_BYTES).max(1)).clamp(tallest, 96) / tallest * tallest;
 
         let mut b = Builder::new();
         let place = self.operands.arguments(&mut b);
@@ -85,14 +88,14 @@ impl Writer<'_> {
             let (first, last) = cut.range(b, part);
             let (first, last) = (b.multiply(first, unit), b.multiply(last, unit));
             let rows = (first, b.smaller(last, width));
-            let start = b.multiply(index, group);
-            let end = b.add(start, group);
+            let start = b.multiply(index, GROUP);
+            let end = b.add(start, GROUP);
             let end = b.smaller(end, batch);
             self.samples(b, &place, rows, (start, end));
         });
         BuiltKernel {
             ir: b.finish(),
-            tasks: self.operands.tasks(cut.parts, group),
+            tasks: self.operands.tasks(cut.parts, GROUP),
         }
     }
 
