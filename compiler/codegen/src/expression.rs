@@ -76,8 +76,14 @@ pub(crate) fn needs_element(expression: &Expression) -> bool {
         .any(|instruction| matches!(instruction, Instruction::Keep { .. }))
 }
 
-/// Writes the expression for the elements that were read.
+/// Writes the expression for the elements that were read; its result.
 pub(crate) fn evaluate(b: &mut Builder, expression: &Expression, reads: &Reads) -> Float {
+    let values = evaluate_all(b, expression, reads);
+    *values.last().expect("an expression has an instruction")
+}
+
+/// The same; the value of every instruction.
+pub(crate) fn evaluate_all(b: &mut Builder, expression: &Expression, reads: &Reads) -> Vec<Float> {
     let lanes = reads.lanes;
     let mut values: Vec<Float> = Vec::with_capacity(expression.instructions.len());
     for instruction in &expression.instructions {
@@ -111,7 +117,7 @@ pub(crate) fn evaluate(b: &mut Builder, expression: &Expression, reads: &Reads) 
         };
         values.push(value);
     }
-    *values.last().expect("an expression has an instruction")
+    values
 }
 
 /// `netc_runtime::random::dropout_bits(key, salt)`: the key of one layer, one lane.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::expression::Expression;
+use crate::expression::{Expression, Value};
 use crate::machine::Machine;
 use crate::view::View;
 
@@ -181,7 +181,8 @@ pub enum Spread {
 
 /// `y = body(reads…)`, element by element.
 ///
-/// - Reads: one view for each entry of `spreads`. Writes: `y`, which may be the same buffer as a full read of the same arrangement.
+/// - Reads: one view for each entry of `spreads`. Writes: `y`, which may be the same buffer as a full read of the same
+///   arrangement; and over the reads that `replaces` names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pointwise {
     /// How each read spreads.
@@ -190,6 +191,17 @@ pub struct Pointwise {
     pub body: Expression,
     /// What the result is divided by.
     pub divisor: Divisor,
+    /// Reads that the body gives the next values of: an optimizer's states, beside the parameter that it steps.
+    pub replaces: Vec<Replacement>,
+}
+
+/// A full read of a [`Pointwise`] kernel that is written as well, each element after it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// Index of the read, which lies like the write.
+    pub read: usize,
+    /// The value of the body that takes its place.
+    pub value: Value,
 }
 
 /// What a pointwise result is divided by: the gradient of a mean over the batch knows its terms only at run time.

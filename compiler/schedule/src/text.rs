@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::kernel::{Contract, Divisor, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, WeightGradient};
+use crate::kernel::{
+    Contract, Divisor, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, Replacement,
+    WeightGradient,
+};
 use crate::plan::{Buffer, Place, Plan, Step};
 
 /// One line for each buffer and step, in the plan's order.
@@ -118,13 +121,26 @@ fn attributes(kernel: &Kernel) -> String {
                 stride.column
             )
         }
-        Kernel::Pointwise(Pointwise { spreads, body, divisor }) => {
+        Kernel::Pointwise(Pointwise {
+            spreads,
+            body,
+            divisor,
+            replaces,
+        }) => {
             let divisor = match divisor {
                 Divisor::One => String::new(),
                 Divisor::Terms(terms) => format!(" / {terms}·N"),
                 Divisor::TermsLessOne(terms) => format!(" / ({terms}·N - 1)"),
             };
-            format!("spreads={} body={body}{divisor}", spreads_text(spreads))
+            let replaces: Vec<String> = replaces
+                .iter()
+                .map(|Replacement { read, value }| format!(" r{read}={}", body.text_of(*value)))
+                .collect();
+            format!(
+                "spreads={} body={body}{divisor}{}",
+                spreads_text(spreads),
+                replaces.concat()
+            )
         }
         Kernel::Reduce(Reduce {
             spreads,
