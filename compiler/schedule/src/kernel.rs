@@ -166,6 +166,20 @@ pub struct WeightGradient {
     pub tap_offsets: Vec<usize>,
 }
 
+/// The input gradient of a convolution with few input channels, which a [`Contract`] would leave most lanes empty for:
+/// `dx[n, k, i·stride.row + r, j·stride.column + s] += Σ_o dy[n, o, i, j] · w[r, o, s, k]` for every window `(i, j)`,
+/// over zeros.
+///
+/// Every window lies inside `dx`: there is no padding and no dilation. Vectors run along `(s, k)`, a row of a window.
+/// - Reads: `dy`, without a halo; `w[r][o][s][k]` (fixed, flat). Writes: `dx`, channels last and without gaps in a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputGradient {
+    /// Rows and columns of a window.
+    pub kernel: [usize; 2],
+    /// Steps between windows.
+    pub stride: Stride,
+}
+
 /// How a read of an element-wise kernel spreads over the destination's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Spread {
@@ -290,6 +304,8 @@ pub enum Kernel {
     Contract(Contract),
     /// Weights into the order that a contraction reads. See [`PackWeights`].
     PackWeights(PackWeights),
+    /// Convolutions with few input channels, backward-data. See [`InputGradient`].
+    InputGradient(InputGradient),
     /// Gradients of weights. See [`WeightGradient`].
     WeightGradient(WeightGradient),
     /// Element-wise arithmetic. See [`Pointwise`].
@@ -404,6 +420,7 @@ impl Kernel {
         match self {
             Self::Contract(_) => "contract",
             Self::PackWeights(_) => "pack_weights",
+            Self::InputGradient(_) => "input_gradient",
             Self::WeightGradient(_) => "weight_gradient",
             Self::Pointwise(_) => "pointwise",
             Self::Reduce(_) => "reduce",

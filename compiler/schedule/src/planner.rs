@@ -144,7 +144,9 @@ impl Planner<'_> {
     fn emit(&mut self, position: usize, cluster: &Cluster) {
         self.name
             .clone_from(&self.graph.node(cluster.contraction.unwrap_or(cluster.root)).name);
-        if cluster.element_wise.is_some() {
+        if self.readers.adds_windows(cluster.root) {
+            self.emit_windows(position, cluster.root);
+        } else if cluster.element_wise.is_some() {
             match cluster.contraction {
                 Some(contraction) => self.emit_contraction(position, cluster, contraction),
                 None => self.emit_pointwise(position, cluster),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::kernel::{
-    Contract, Divisor, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, Replacement,
+    Contract, Divisor, InputGradient, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, Replacement,
     WeightGradient,
 };
 use crate::plan::{Buffer, Place, Plan, Step};
@@ -119,6 +119,12 @@ fn attributes(kernel: &Kernel) -> String {
                 taps.len(),
                 stride.row,
                 stride.column
+            )
+        }
+        Kernel::InputGradient(InputGradient { kernel, stride }) => {
+            format!(
+                "kernel={}x{} stride={}x{}",
+                kernel[0], kernel[1], stride.row, stride.column
             )
         }
         Kernel::Pointwise(Pointwise {

@@ -16,6 +16,7 @@ mod contract;
 mod copy;
 mod cross_entropy;
 mod global_maximum;
+mod input_gradient;
 mod local_response_norm;
 mod nest;
 mod pack;
@@ -47,6 +48,7 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
     let across = lanes_across(step, machine);
     match &step.kernel {
         Kernel::Contract(contract) => contract::build(step, contract, machine),
+        Kernel::InputGradient(gradient) => input_gradient::build(step, gradient, machine),
         Kernel::WeightGradient(gradient) => weight_gradient::build(step, gradient, machine),
         Kernel::PackWeights(pack) => pack::build(step, pack, pack_lanes(pack.panel, machine)),
         Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),
