@@ -142,7 +142,8 @@ impl PackWeights {
 /// The weight gradient of a [`Contract`]:
 /// `dw[g·group_stride + o·width_stride + k·depth_stride + tap_offsets[t]] = Σ_n Σ_i Σ_j x[n, g·depth + k, i·stride.row + t.row, …] · dy[n, g·width + o, i, j]`.
 ///
-/// The order of the sum is samples, rows, columns, whatever the number of threads.
+/// The order of the sum is samples, rows, columns; where columns lie side by side in both reads, vectors of them may be
+/// summed apart. It depends on sizes and layouts alone, never on the number of threads.
 /// - Reads: `x` (with a halo wide enough for every tap), `dy`. Writes: `dw` (fixed, addressed flat from the view's offset).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightGradient {

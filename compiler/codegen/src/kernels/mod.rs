@@ -63,7 +63,7 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
         Kernel::Fill(value) => copy::fill(step, *value, machine),
         Kernel::ZeroHalo { before, after } => copy::zero_halo(step, *before, *after, machine),
         Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, across, machine),
-        Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, across),
+        Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, across, machine),
         Kernel::GlobalMaximum => global_maximum::forward(step, across),
         Kernel::GlobalMaximumGradient => global_maximum::backward(step, across),
         Kernel::Softmax { logarithm } => softmax::forward(step, *logarithm, across),

@@ -402,9 +402,12 @@ mod tests {
         });
         let reads = vec![weights.clone(), gradient, velocity];
         setup.check_whole(kernel, reads, weights, 1, 0.0, |memory| {
-            for c in 0..20_011 {
-                memory[2][c] = 0.9_f32.mul_add(memory[2][c], memory[1][c]);
-                memory[0][c] = memory[2][c].mul_add(-0.1, memory[0][c]);
+            let [weights, gradient, velocity] = &mut memory[..] else {
+                unreachable!("three buffers were made")
+            };
+            for ((weight, gradient), velocity) in weights.iter_mut().zip(gradient).zip(velocity) {
+                *velocity = 0.9_f32.mul_add(*velocity, *gradient);
+                *weight = velocity.mul_add(-0.1, *weight);
             }
         });
     }

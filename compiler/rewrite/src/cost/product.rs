@@ -9,7 +9,7 @@ use netc_graph::operators::window::Window;
 use netc_graph::{Layout, Operator};
 
 use super::{Machine, Site};
-use crate::arrangement::fits_columns;
+use crate::arrangement::{fits_columns, sums_by_columns};
 
 /// Bytes of an element.
 const ELEMENT: f64 = 4.0;
@@ -131,6 +131,19 @@ pub(super) fn convolution_weight_gradient(site: &Site<'_>) -> f64 {
     };
     let weights = extents(site.output.shape.extents());
     let (rows, columns) = positions(site.inputs[1].shape.extents());
+    let first = Layout::ChannelsFirst;
+    if (site.place.source, site.place.last) == (first, first) && sums_by_columns(&rule.window, site.inputs[1]) {
+        let product = Product {
+            groups: rule.groups as f64,
+            width: columns,
+            depth: weights.iter().product::<f64>() / rule.groups as f64,
+            rows,
+            columns: 1.0,
+            moved: elements(site),
+        };
+        let cycles = product.groups * product.gradient_cycles(site, product.width, product.depth);
+        return site.machine.cycles_ns(cycles).max(site.traffic_ns());
+    }
     let product = Product {
         groups: rule.groups as f64,
         width: weights[0] / rule.groups as f64,
