@@ -239,6 +239,7 @@ mod tests {
             spreads: vec![Spread::Full],
             body: relu,
             divisor: netc_schedule::kernel::Divisor::One,
+            replaces: Vec::new(),
         };
         let buffer = |elements: usize, place: Place| Buffer {
             size_bytes: 4 * elements,

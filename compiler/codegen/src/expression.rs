@@ -76,14 +76,26 @@ pub(crate) fn needs_element(expression: &Expression) -> bool {
         .any(|instruction| matches!(instruction, Instruction::Keep { .. }))
 }
 
-/// Writes the expression for the elements that were read.
+/// Writes the expression for the elements that were read; its result.
 pub(crate) fn evaluate(b: &mut Builder, expression: &Expression, reads: &Reads) -> Float {
     evaluate_together(b, expression, std::slice::from_ref(reads))[0]
+}
+
+/// The same; the value of every instruction.
+pub(crate) fn evaluate_all(b: &mut Builder, expression: &Expression, reads: &Reads) -> Vec<Float> {
+    let values = evaluate_each(b, expression, std::slice::from_ref(reads));
+    values.into_iter().map(|value| value[0]).collect()
 }
 
 /// Writes the expression for several vectors of elements, instruction by instruction: constants are loaded once, and
 /// long chains of operations run beside each other.
 pub(crate) fn evaluate_together(b: &mut Builder, expression: &Expression, reads: &[Reads]) -> Vec<Float> {
+    let mut values = evaluate_each(b, expression, reads);
+    values.pop().expect("an expression has an instruction")
+}
+
+/// The value of every instruction for each of the vectors.
+fn evaluate_each(b: &mut Builder, expression: &Expression, reads: &[Reads]) -> Vec<Vec<Float>> {
     let lanes = reads[0].lanes;
     let mut values: Vec<Vec<Float>> = Vec::with_capacity(expression.instructions.len());
     for instruction in &expression.instructions {
@@ -96,7 +108,7 @@ pub(crate) fn evaluate_together(b: &mut Builder, expression: &Expression, reads:
         };
         values.push(all);
     }
-    values.pop().expect("an expression has an instruction")
+    values
 }
 
 /// One instruction, given the results of earlier ones.

@@ -231,6 +231,7 @@ mod tests {
             spreads: vec![Spread::Full],
             body,
             divisor: Divisor::One,
+            replaces: Vec::new(),
         });
         let step = Step {
             name: "function".to_owned(),

@@ -26,8 +26,9 @@ pub(crate) struct Operand<'a> {
     pub(crate) varies: bool,
 }
 
-/// Every way to compute an operator.
-pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<'_>) -> Vec<Way> {
+/// Every way to compute an operator; where results may round in another way (`rounds`), also those whose sums are in
+/// another order.
+pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<'_>, rounds: bool) -> Vec<Way> {
     use Layout::{ChannelsFirst as First, ChannelsLast as Last};
     let all = |layouts: &[Layout]| -> Vec<Way> {
         let ways = layouts.iter().map(|&layout| same(layout, inputs, output));
@@ -42,6 +43,11 @@ pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<
         Operator::Conv(rule) => contraction(&rule.window, inputs, output),
         Operator::MaxPool(rule) if fits_columns(&rule.window) => all(&Layout::ALL),
         Operator::AveragePool(rule) if fits_columns(&rule.window) => all(&Layout::ALL),
+        Operator::MaxPoolGrad(rule) if tiles_in_pairs(&rule.window) => all(&Layout::ALL),
+        Operator::AveragePoolGrad(rule) if tiles_in_pairs(&rule.window) => all(&Layout::ALL),
+        // Lanes that are columns sum in another order.
+        Operator::ConvGradWeight(rule) if rounds && sums_by_columns(&rule.window, inputs[1].ty) => all(&[Last, First]),
+        Operator::ChannelSum(_) if rounds => all(&Layout::ALL),
         // Integers are read and written one by one, in any order.
         Operator::Quantize(_) | Operator::Dequantize(_) | Operator::QuantizeGrad(_) => all(&Layout::ALL),
         element_wise if is_element_wise(element_wise) => all(&Layout::ALL),
@@ -70,6 +76,26 @@ fn contraction(window: &Window, inputs: &[Operand<'_>], output: Operand<'_>) -> 
 /// Whether kernels can let vectors run over neighboring windows: those are one column apart, or two.
 pub(crate) fn fits_columns(window: &Window) -> bool {
     window.stride.last().is_some_and(|&stride| stride <= 2)
+}
+
+/// Whether windows two columns wide, and not high, lie side by side: their gradient may run over columns.
+fn tiles_in_pairs(window: &Window) -> bool {
+    let unpadded = window.pad_before.iter().chain(&window.pad_after).all(|&pad| pad == 0);
+    let dense = window.dilation.iter().all(|&dilation| dilation == 1);
+    let low = window.kernel.len() == 1 || window.kernel[0] <= 4;
+    window.kernel == window.stride && window.kernel.last() == Some(&2) && unpadded && dense && low
+}
+
+/// Whether a gradient of weights can be summed in vectors of columns: windows are one column apart, there are not too
+/// many taps, and rows fill a good part of a vector.
+pub(crate) fn sums_by_columns(window: &Window, gradient: &Type) -> bool {
+    const MOST_TAPS: usize = 32;
+    const LEAST_COLUMNS: usize = 4;
+    let extents = gradient.shape.extents();
+    window.stride.last() == Some(&1)
+        && window.kernel.iter().product::<usize>() <= MOST_TAPS
+        && extents.len() > 1
+        && extents.last().is_some_and(|&columns| columns >= LEAST_COLUMNS)
 }
 
 /// Everything in one layout, as far as it makes a difference.

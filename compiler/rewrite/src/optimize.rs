@@ -220,7 +220,8 @@ fn candidates(space: &Space) -> (usize, usize) {
 /// The cheapest graph in an e-graph. Before any rule has run that is the given graph, laid out as well as it can be.
 fn cheapest(graph: &Graph, imported: &Imported, options: &Options) -> (Space, Extraction, Emitted) {
     let roots: Vec<Id> = roots(graph).map(|root| imported.class_of(root)).collect();
-    let space = Space::new(&imported.classes, &roots, &options.machine, options.batch);
+    let rounds = options.classes.contains(&Class::RealExact);
+    let space = Space::new(&imported.classes, &roots, (&options.machine, options.batch), rounds);
     let extraction = extract(&space, &given_choice(imported, &space));
     let emitted = emit(graph, imported, &space, &extraction.choice);
     (space, extraction, emitted)

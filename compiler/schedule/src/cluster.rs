@@ -29,7 +29,7 @@ pub fn layers(graph: &Graph) -> Vec<Layer> {
         name: graph.node(cluster.contraction.unwrap_or(cluster.root)).name.clone(),
         nodes: cluster.members,
     };
-    cluster(graph).into_iter().map(layer).collect()
+    cluster(graph, Updates::Together).into_iter().map(layer).collect()
 }
 
 /// Operators that one kernel computes; named by the last of them.
@@ -52,6 +52,23 @@ pub(crate) struct ClusterBody {
     pub(crate) reads: Vec<(ClusterRead, Spread)>,
     pub(crate) body: Expression,
     pub(crate) divisor: Divisor,
+    /// Values of the body that are next values of parameters, beside the body's result.
+    pub(crate) next_values: Vec<(Value, NodeId)>,
+}
+
+/// Whether one kernel may give next values of several parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Updates {
+    /// An optimizer's state joins the step that reads it, which spares a pass over both. They change in place.
+    Together,
+    /// Each has a kernel of its own.
+    Apart,
+}
+
+/// The parameter that a node is the next value of, if it is one.
+pub(crate) fn parameter_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let update = graph.updates().iter().find(|update| update.value == id);
+    update.map(|update| update.parameter)
 }
 
 /// What a cluster reads.
@@ -74,8 +91,8 @@ pub(crate) fn is_contraction(operator: &Operator) -> bool {
 }
 
 /// Groups all operators that compute something. Clusters come in order of their roots' addition.
-pub(crate) fn cluster(graph: &Graph) -> Vec<Cluster> {
-    let absorbed = Absorption::new(graph).decide();
+pub(crate) fn cluster(graph: &Graph, updates: Updates) -> Vec<Cluster> {
+    let absorbed = Absorption::new(graph, updates).decide();
     graph
         .ids()
         .filter(|id| !absorbed.contains(id) && !is_leaf(&graph.node(*id).operator))
@@ -87,6 +104,7 @@ pub(crate) fn cluster(graph: &Graph) -> Vec<Cluster> {
                 contraction: None,
                 reads: Vec::new(),
                 body: Expression::default(),
+                next_values: Vec::new(),
             }
             .finish(root)
         })
@@ -110,10 +128,11 @@ fn describe(graph: &Graph, id: NodeId) -> Option<ElementWise> {
 struct Absorption<'g> {
     graph: &'g Graph,
     uses: BTreeMap<NodeId, usize>,
+    updates: Updates,
 }
 
 impl<'g> Absorption<'g> {
-    fn new(graph: &'g Graph) -> Self {
+    fn new(graph: &'g Graph, updates: Updates) -> Self {
         let mut uses: BTreeMap<NodeId, usize> = BTreeMap::new();
         for id in graph.ids() {
             for input in graph.inputs(id) {
@@ -128,7 +147,7 @@ impl<'g> Absorption<'g> {
         for id in outside {
             *uses.entry(id).or_default() += 1;
         }
-        Self { graph, uses }
+        Self { graph, uses, updates }
     }
 
     /// All operators that join their only user.
@@ -155,6 +174,12 @@ impl<'g> Absorption<'g> {
                 _ => None,
             });
             for input in candidates {
+                if self.is_state_of(input, user) && !has_contraction.contains(&root) {
+                    bars_contraction.insert(root);
+                    absorbed.insert(input);
+                    root_of.insert(input, root);
+                    continue;
+                }
                 if !self.may_join(input, user) {
                     continue;
                 }
@@ -175,6 +200,30 @@ impl<'g> Absorption<'g> {
 
     fn may_join(&self, input: NodeId, user: NodeId) -> bool {
         self.uses.get(&input) == Some(&1) && self.graph.ty(input) == self.graph.ty(user)
+    }
+
+    /// Whether one node gives the next value of an optimizer's state, which the other, a parameter's step, alone reads.
+    fn is_state_of(&self, input: NodeId, user: NodeId) -> bool {
+        let graph = self.graph;
+        let (Updates::Together, Some(state)) = (self.updates, parameter_of(graph, input)) else {
+            return false;
+        };
+        let inner =
+            describe(graph, input).filter(|inner| inner.divisor == Divisor::One && !draws_randomly(&inner.body));
+        let reads_itself = inner.is_some_and(|inner| {
+            let inputs = graph.inputs(input);
+            let is_state = |source: &Source| matches!(source, Source::Slot(slot) if inputs[*slot] == state);
+            inner
+                .reads
+                .iter()
+                .any(|(source, spread)| *spread == Spread::Full && is_state(source))
+        });
+        // Two uses: the step and the update.
+        reads_itself
+            && parameter_of(graph, user).is_some()
+            && self.uses.get(&input) == Some(&2)
+            && graph.users(input) == [user]
+            && graph.ty(input) == graph.ty(user)
     }
 
     /// An epilogue takes no per-sample reads and no random numbers.
@@ -198,6 +247,7 @@ struct Assembly<'a> {
     contraction: Option<NodeId>,
     reads: Vec<(ClusterRead, Spread)>,
     body: Expression,
+    next_values: Vec<(Value, NodeId)>,
 }
 
 impl Assembly<'_> {
@@ -209,6 +259,7 @@ impl Assembly<'_> {
                 reads: Vec::new(),
                 body: Expression::identity(),
                 divisor: Divisor::One,
+                next_values: Vec::new(),
             };
             return Cluster {
                 root,
@@ -223,6 +274,7 @@ impl Assembly<'_> {
             reads: self.reads,
             body: self.body,
             divisor: rule.divisor,
+            next_values: self.next_values,
         };
         Cluster {
             root,
@@ -286,7 +338,11 @@ impl Assembly<'_> {
                 }
                 let rule =
                     describe(self.graph, input).expect("only element-wise operators and contractions are absorbed");
-                return Some(self.inline(input, &rule));
+                let value = self.inline(input, &rule);
+                if parameter_of(self.graph, input).is_some() {
+                    self.next_values.push((value, input));
+                }
+                return Some(value);
             }
         }
         let read = self.read(source, spread, inputs);

@@ -5,7 +5,7 @@ use netc_runtime::{DType, Shape};
 
 use crate::cluster::Cluster;
 use crate::geometry::{Taps, backward_phases, forward_taps, two_dimensional};
-use crate::kernel::{Contract, Kernel, Lanes, PackWeights, PoolWindow, Stride, Tap, WeightGradient};
+use crate::kernel::{Contract, InputGradient, Kernel, Lanes, PackWeights, PoolWindow, Stride, Tap, WeightGradient};
 use crate::machine::Machine;
 use crate::planner::Planner;
 use crate::readers::phase_extent;
@@ -78,6 +78,22 @@ impl Weights {
             depth_stride: self.input_stride(),
             tap_offsets,
             panel: machine.panel(self.outputs),
+        }
+    }
+
+    /// For sums over output channels, each times a row of a window: `[row][output][column][input]`.
+    ///
+    /// In the terms of a contraction, rows of the kernel are groups, output channels are taps, columns are the depth.
+    fn pack_windows(self, [rows, columns]: [usize; 2]) -> PackWeights {
+        PackWeights {
+            groups: rows,
+            group_stride: columns,
+            width: self.inputs,
+            width_stride: self.input_stride(),
+            depth: columns,
+            depth_stride: 1,
+            tap_offsets: (0..self.outputs).map(|output| output * self.output_stride()).collect(),
+            panel: self.inputs,
         }
     }
 
@@ -307,6 +323,24 @@ impl Planner<'_> {
             };
             self.step_for_part(id, Kernel::Contract(kernel), vec![source.clone(), packed], write, parts);
         }
+    }
+
+    /// The input gradient of a convolution with few input channels.
+    pub(crate) fn emit_windows(&mut self, position: usize, id: NodeId) {
+        let Operator::ConvGradInput(rule) = &self.graph.node(id).operator else {
+            unreachable!("the caller matched")
+        };
+        let window = two_dimensional(&rule.window);
+        let inputs = self.graph.inputs(id);
+        let weights = Weights::of_convolution(&self.graph.ty(inputs[1]).shape, 1);
+        let source = self.view(inputs[0]);
+        let write = self.destination(position, id);
+        let packed = self.packed(inputs[1], &weights.pack_windows(window.kernel));
+        let kernel = InputGradient {
+            kernel: window.kernel,
+            stride: stride(&window),
+        };
+        self.step(id, Kernel::InputGradient(kernel), vec![source, packed], write);
     }
 
     /// The weight gradient of a convolution or a dense layer.

@@ -69,6 +69,12 @@ impl Expression {
         self.instructions.len() - 1
     }
 
+    /// One of its values as text, as if it were the result.
+    pub(crate) fn text_of(&self, value: Value) -> String {
+        let instructions = self.instructions[..=value].to_vec();
+        Self { instructions }.to_string()
+    }
+
     /// The program that hands on its only read.
     #[must_use]
     pub fn identity() -> Self {

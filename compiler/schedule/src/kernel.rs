@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::expression::Expression;
+use crate::expression::{Expression, Value};
 use crate::machine::Machine;
 use crate::view::View;
 pub use crate::winograd::{Tiling, Winograd, WinogradWeights};
@@ -153,7 +153,8 @@ impl PackWeights {
 /// The weight gradient of a [`Contract`]:
 /// `dw[g·group_stride + o·width_stride + k·depth_stride + tap_offsets[t]] = Σ_n Σ_i Σ_j x[n, g·depth + k, i·stride.row + t.row, …] · dy[n, g·width + o, i, j]`.
 ///
-/// The order of the sum is samples, rows, columns, whatever the number of threads.
+/// The order of the sum is samples, rows, columns; where columns lie side by side in both reads, vectors of them may be
+/// summed apart. It depends on sizes and layouts alone, never on the number of threads.
 /// - Reads: `x` (with a halo wide enough for every tap), `dy`. Writes: `dw` (fixed, addressed flat from the view's offset).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightGradient {
@@ -177,6 +178,20 @@ pub struct WeightGradient {
     pub tap_offsets: Vec<usize>,
 }
 
+/// The input gradient of a convolution with few input channels, which a [`Contract`] would leave most lanes empty for:
+/// `dx[n, k, i·stride.row + r, j·stride.column + s] += Σ_o dy[n, o, i, j] · w[r, o, s, k]` for every window `(i, j)`,
+/// over zeros.
+///
+/// Every window lies inside `dx`: there is no padding and no dilation. Vectors run along `(s, k)`, a row of a window.
+/// - Reads: `dy`, without a halo; `w[r][o][s][k]` (fixed, flat). Writes: `dx`, channels last and without gaps in a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputGradient {
+    /// Rows and columns of a window.
+    pub kernel: [usize; 2],
+    /// Steps between windows.
+    pub stride: Stride,
+}
+
 /// How a read of an element-wise kernel spreads over the destination's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Spread {
@@ -192,7 +207,8 @@ pub enum Spread {
 
 /// `y = body(reads…)`, element by element.
 ///
-/// - Reads: one view for each entry of `spreads`. Writes: `y`, which may be the same buffer as a full read of the same arrangement.
+/// - Reads: one view for each entry of `spreads`. Writes: `y`, which may be the same buffer as a full read of the same
+///   arrangement; and over the reads that `replaces` names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pointwise {
     /// How each read spreads.
@@ -201,6 +217,17 @@ pub struct Pointwise {
     pub body: Expression,
     /// What the result is divided by.
     pub divisor: Divisor,
+    /// Reads that the body gives the next values of: an optimizer's states, beside the parameter that it steps.
+    pub replaces: Vec<Replacement>,
+}
+
+/// A full read of a [`Pointwise`] kernel that is written as well, each element after it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// Index of the read, which lies like the write.
+    pub read: usize,
+    /// The value of the body that takes its place.
+    pub value: Value,
 }
 
 /// What a pointwise result is divided by: the gradient of a mean over the batch knows its terms only at run time.
@@ -293,6 +320,8 @@ pub enum Kernel {
     WinogradWeights(WinogradWeights),
     /// Weights into the order that a contraction reads. See [`PackWeights`].
     PackWeights(PackWeights),
+    /// Convolutions with few input channels, backward-data. See [`InputGradient`].
+    InputGradient(InputGradient),
     /// Gradients of weights. See [`WeightGradient`].
     WeightGradient(WeightGradient),
     /// Element-wise arithmetic. See [`Pointwise`].
@@ -409,6 +438,7 @@ impl Kernel {
             Self::Winograd(_) => "winograd",
             Self::WinogradWeights(_) => "winograd_weights",
             Self::PackWeights(_) => "pack_weights",
+            Self::InputGradient(_) => "input_gradient",
             Self::WeightGradient(_) => "weight_gradient",
             Self::Pointwise(_) => "pointwise",
             Self::Reduce(_) => "reduce",

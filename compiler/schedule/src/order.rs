@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use netc_graph::{Graph, NodeId};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Updates, cluster};
 
 /// Clusters in running order, and whether updated parameters may be written in place.
 pub(crate) struct Order {
@@ -17,8 +17,22 @@ pub(crate) struct Order {
     pub(crate) in_place_updates: bool,
 }
 
-/// Orders the clusters.
-pub(crate) fn order(graph: &Graph, clusters: Vec<Cluster>) -> Order {
+/// Groups a graph's operators into clusters and orders them.
+pub(crate) fn order(graph: &Graph) -> Order {
+    let order = order_of(graph, cluster(graph, Updates::Together));
+    if order.in_place_updates {
+        return order;
+    }
+    // What cannot be written in place has no kernel that writes it on the way to something else.
+    let order = order_of(graph, cluster(graph, Updates::Apart));
+    Order {
+        in_place_updates: false,
+        ..order
+    }
+}
+
+/// Orders some clusters.
+fn order_of(graph: &Graph, clusters: Vec<Cluster>) -> Order {
     let owner: BTreeMap<NodeId, usize> = clusters
         .iter()
         .enumerate()

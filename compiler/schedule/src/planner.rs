@@ -12,10 +12,10 @@ use netc_graph::operators::parameter::Role;
 use netc_graph::{Graph, Layout, NodeId, Operator, Type};
 use netc_runtime::{DType, Tensor};
 
-use crate::cluster::{Cluster, ClusterRead, cluster};
-use crate::expression::Expression;
+use crate::cluster::{Cluster, ClusterBody, ClusterRead, parameter_of};
+use crate::expression::{Expression, Value};
 use crate::geometry::{Halo, axes, channels_first};
-use crate::kernel::{Divisor, Kernel, PackWeights, Pointwise, Spread};
+use crate::kernel::{Divisor, Kernel, PackWeights, Pointwise, Replacement, Spread};
 use crate::machine::Machine;
 use crate::memory::{self, round_up};
 use crate::order::{Order, order};
@@ -32,7 +32,7 @@ pub fn plan(graph: &Graph, machine: &Machine) -> Plan {
     let Order {
         clusters,
         in_place_updates,
-    } = order(graph, cluster(graph));
+    } = order(graph);
     let known_early = known_early(graph);
     let readers = Readers::new(graph, &clusters, &known_early);
     let mut planner = Planner {
@@ -144,7 +144,9 @@ impl Planner<'_> {
     fn emit(&mut self, position: usize, cluster: &Cluster) {
         self.name
             .clone_from(&self.graph.node(cluster.contraction.unwrap_or(cluster.root)).name);
-        if cluster.element_wise.is_some() {
+        if self.readers.adds_windows(cluster.root) {
+            self.emit_windows(position, cluster.root);
+        } else if cluster.element_wise.is_some() {
             match cluster.contraction {
                 Some(contraction) => self.emit_contraction(position, cluster, contraction),
                 None => self.emit_pointwise(position, cluster),
@@ -165,8 +167,26 @@ impl Planner<'_> {
             spreads,
             body: body.body.clone(),
             divisor: body.divisor,
+            replaces: self.replacements(body),
         };
         self.step(cluster.root, Kernel::Pointwise(kernel), reads, write);
+    }
+
+    /// The parameters beside its result that a kernel gives next values of, and reads, in place.
+    fn replacements(&mut self, body: &ClusterBody) -> Vec<Replacement> {
+        let one = |&(value, next): &(Value, NodeId)| {
+            let parameter =
+                parameter_of(self.graph, next).expect("only next values of parameters are given on the way");
+            let view = self.overwrite(parameter);
+            self.values.insert(next, view);
+            let is_parameter = |(read, _): &(ClusterRead, Spread)| *read == ClusterRead::Node(parameter);
+            let read = body.reads.iter().position(is_parameter);
+            Replacement {
+                read: read.expect("a next value is made of the one before"),
+                value,
+            }
+        };
+        body.next_values.iter().map(one).collect()
     }
 
     /// The view of something a cluster reads.
@@ -189,6 +209,7 @@ impl Planner<'_> {
             spreads: vec![Spread::Full; reads.len()],
             body: body.clone(),
             divisor: Divisor::One,
+            replaces: Vec::new(),
         };
         self.push(early, Kernel::Pointwise(kernel), reads, write.clone(), 0);
         self.channel_vectors.push((nodes.to_vec(), body.clone(), write.clone()));
@@ -329,11 +350,7 @@ impl Planner<'_> {
         if !self.in_place_updates || !self.readers.is_pointwise(id) {
             return None;
         }
-        self.graph
-            .updates()
-            .iter()
-            .find(|update| update.value == id)
-            .map(|update| update.parameter)
+        parameter_of(self.graph, id)
     }
 
     /// Memory for a value, in this layout and with a halo if it is an activation.

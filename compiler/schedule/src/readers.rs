@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use netc_graph::{Graph, NodeId, Operator};
+use netc_graph::{Graph, Layout, NodeId, Operator};
 
 use crate::cluster::{Cluster, ClusterRead};
 use crate::geometry::{Halo, axes, backward_phases, forward_taps, two_dimensional};
@@ -15,6 +15,8 @@ pub(crate) struct Readers {
     halos: BTreeMap<NodeId, Halo>,
     deferred: BTreeSet<NodeId>,
     pointwise: BTreeSet<NodeId>,
+    /// Input gradients that are made window by window.
+    windows: BTreeSet<NodeId>,
     /// For a cluster's position, the node whose memory it takes over.
     overwritten: BTreeMap<usize, NodeId>,
 }
@@ -33,10 +35,17 @@ impl Readers {
             .map(|cluster| cluster.root)
             .filter(|&root| may_wait(graph, root))
             .collect();
+        // A gradient that is finished by an epilogue is a contraction, which takes one.
+        let windows = clusters
+            .iter()
+            .map(|cluster| cluster.root)
+            .filter(|&root| adds_windows(graph, root))
+            .collect();
         let mut readers = Self {
             halos: BTreeMap::new(),
             deferred,
             pointwise,
+            windows,
             overwritten: BTreeMap::new(),
         };
         readers.find_overwritten(graph, clusters, early);
@@ -57,6 +66,11 @@ impl Readers {
     /// Whether the node is made by a pointwise kernel.
     pub(crate) fn is_pointwise(&self, id: NodeId) -> bool {
         self.pointwise.contains(&id)
+    }
+
+    /// Whether the node is an input gradient that is made window by window, which needs no halo.
+    pub(crate) fn adds_windows(&self, id: NodeId) -> bool {
+        self.windows.contains(&id)
     }
 
     /// The node whose memory the cluster at this position takes over.
@@ -112,7 +126,7 @@ impl Readers {
     }
 
     fn find_halos(&mut self, graph: &Graph, clusters: &[Cluster]) {
-        for id in graph.ids() {
+        for id in graph.ids().filter(|id| !self.windows.contains(id)).collect::<Vec<_>>() {
             for (input, halo) in halos_of_inputs(graph, id) {
                 let known = self.halo(input);
                 self.halos.insert(input, known.union(halo));
@@ -142,6 +156,22 @@ fn is_leaf(operator: &Operator) -> bool {
 
 fn may_wait(graph: &Graph, id: NodeId) -> bool {
     matches!(graph.node(id).operator, Operator::Reshape(_) | Operator::Dropout(_))
+}
+
+/// Whether a convolution's input gradient is better made window by window: there are so few input channels that they
+/// would leave most lanes of a vector empty, and windows lie inside the input without gaps.
+fn adds_windows(graph: &Graph, id: NodeId) -> bool {
+    /// Half of the widest vectors. With so many channels, a contraction in narrower vectors loses little more than the
+    /// products with its halo of zeros.
+    const FEW_CHANNELS: usize = 8;
+    let Operator::ConvGradInput(rule) = &graph.node(id).operator else {
+        return false;
+    };
+    let window = two_dimensional(&rule.window);
+    let channels = axes(&graph.ty(id).shape).channel;
+    let inside = [window.pad_before, window.pad_after] == [[0; 2]; 2] && window.dilation == [1; 2];
+    let lies_last = channels == 1 || chosen_layout(graph, id) != Some(Layout::ChannelsFirst);
+    rule.groups == 1 && channels <= FEW_CHANNELS && window.kernel[1] > 1 && inside && lies_last
 }
 
 /// The halos that an operator needs around its inputs.

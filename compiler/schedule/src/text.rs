@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::kernel::{
-    Contract, Divisor, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, Tiling, WeightGradient, Winograd,
-    WinogradWeights,
+    Contract, Divisor, InputGradient, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, Replacement, Tiling,
+    WeightGradient, Winograd, WinogradWeights,
 };
 use crate::plan::{Buffer, Place, Plan, Step};
 
@@ -110,13 +110,32 @@ fn attributes(kernel: &Kernel) -> String {
                 stride.column
             )
         }
-        Kernel::Pointwise(Pointwise { spreads, body, divisor }) => {
+        Kernel::InputGradient(InputGradient { kernel, stride }) => {
+            format!(
+                "kernel={}x{} stride={}x{}",
+                kernel[0], kernel[1], stride.row, stride.column
+            )
+        }
+        Kernel::Pointwise(Pointwise {
+            spreads,
+            body,
+            divisor,
+            replaces,
+        }) => {
             let divisor = match divisor {
                 Divisor::One => String::new(),
                 Divisor::Terms(terms) => format!(" / {terms}·N"),
                 Divisor::TermsLessOne(terms) => format!(" / ({terms}·N - 1)"),
             };
-            format!("spreads={} body={body}{divisor}", spreads_text(spreads))
+            let replaces: Vec<String> = replaces
+                .iter()
+                .map(|Replacement { read, value }| format!(" r{read}={}", body.text_of(*value)))
+                .collect();
+            format!(
+                "spreads={} body={body}{divisor}{}",
+                spreads_text(spreads),
+                replaces.concat()
+            )
         }
         Kernel::Reduce(Reduce {
             spreads,

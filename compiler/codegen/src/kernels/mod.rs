@@ -16,6 +16,7 @@ mod contract;
 mod copy;
 mod cross_entropy;
 mod global_maximum;
+mod input_gradient;
 mod local_response_norm;
 mod nest;
 mod pack;
@@ -49,6 +50,7 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
         Kernel::Contract(contract) => contract::build(step, contract, machine),
         Kernel::Winograd(winograd) => contract::winograd::build(step, winograd, machine),
         Kernel::WinogradWeights(weights) => contract::winograd::build_weights(weights, machine),
+        Kernel::InputGradient(gradient) => input_gradient::build(step, gradient, machine),
         Kernel::WeightGradient(gradient) => weight_gradient::build(step, gradient, machine),
         Kernel::PackWeights(pack) => pack::build(step, pack, pack_lanes(pack.panel, machine)),
         Kernel::Reduce(reduce) => reduce::build(step, reduce, lanes),
@@ -63,7 +65,7 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
         Kernel::Fill(value) => copy::fill(step, *value, machine),
         Kernel::ZeroHalo { before, after } => copy::zero_halo(step, *before, *after, machine),
         Kernel::Pool(kind, pool) => pool::forward(step, *kind, *pool, across, machine),
-        Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, across),
+        Kernel::PoolGradient(kind, pool) => pool::backward(step, *kind, *pool, across, machine),
         Kernel::GlobalMaximum => global_maximum::forward(step, across),
         Kernel::GlobalMaximumGradient => global_maximum::backward(step, across),
         Kernel::Softmax { logarithm } => softmax::forward(step, *logarithm, across),

@@ -165,7 +165,7 @@ impl<'a> Body<'a> {
         Self {
             pointwise,
             machine,
-            repeatable: step.reads.iter().all(|read| read.buffer != step.write.buffer),
+            repeatable: step.reads.iter().all(|read| read.buffer != step.write.buffer) && pointwise.replaces.is_empty(),
             inner,
             keys,
             lane_numbers,
@@ -231,7 +231,13 @@ impl<'a> Body<'a> {
                 b.word_binary(crate::ir::Binary::Add, all, numbers)
             });
         }
-        let mut value = expression::evaluate(b, &self.pointwise.body, &values);
+        let results = expression::evaluate_all(b, &self.pointwise.body, &values);
+        for replaced in &self.pointwise.replaces {
+            let stride = self.inner[replaced.read];
+            let address = b.step(bases[replaced.read], index, stride);
+            store_lanes(b, results[replaced.value], address, 0, stride * ELEMENT_BYTES, valid);
+        }
+        let mut value = *results.last().expect("an expression has an instruction");
         if let Some(factor) = self.factor {
             let factor = self.spread(b, factor, lanes);
             value = b.fmul(value, factor);
@@ -271,6 +277,7 @@ fn one_over(b: &mut Builder, divisor: Divisor) -> Option<Float> {
 #[cfg(test)]
 mod tests {
     use netc_runtime::random::dropout_bits;
+    use netc_schedule::kernel::Replacement;
     use netc_schedule::{Expression, Instruction, Kernel};
     use proptest::prelude::*;
 
@@ -282,6 +289,7 @@ mod tests {
             spreads: spreads.to_vec(),
             body,
             divisor,
+            replaces: Vec::new(),
         })
     }
 
@@ -373,6 +381,35 @@ mod tests {
                 memory[0][c] = memory[1][c].mul_add(-0.1, memory[0][c]);
             },
         );
+    }
+
+    #[test]
+    fn a_state_is_replaced_beside_the_result() {
+        let mut setup = Setup::new(9);
+        let [weights, gradient, velocity] = [(); 3].map(|()| setup.flat(20_011));
+        let mut body = Expression::identity();
+        let gradient_value = body.push(Instruction::Read(1));
+        let old = body.push(Instruction::Read(2));
+        let momentum = body.push(Instruction::Constant(0.9));
+        let value = body.push(Instruction::MultiplyAdd(momentum, old, gradient_value));
+        let rate = body.push(Instruction::Constant(-0.1));
+        body.push(Instruction::MultiplyAdd(value, rate, 0));
+        let kernel = Kernel::Pointwise(Pointwise {
+            spreads: vec![Spread::Full; 3],
+            body,
+            divisor: Divisor::One,
+            replaces: vec![Replacement { read: 2, value }],
+        });
+        let reads = vec![weights.clone(), gradient, velocity];
+        setup.check_whole(kernel, reads, weights, 1, 0.0, |memory| {
+            let [weights, gradient, velocity] = &mut memory[..] else {
+                unreachable!("three buffers were made")
+            };
+            for ((weight, gradient), velocity) in weights.iter_mut().zip(gradient).zip(velocity) {
+                *velocity = 0.9_f32.mul_add(*velocity, *gradient);
+                *weight = velocity.mul_add(-0.1, *weight);
+            }
+        });
     }
 
     #[test]

@@ -159,6 +159,7 @@ fn element_wise(instruction: Instruction) -> Kernel {
         spreads: vec![Spread::Full],
         body,
         divisor: Divisor::One,
+        replaces: Vec::new(),
     })
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Place {
     pub(crate) joins: bool,
     /// How its first input lies; channels first where layouts make no difference.
     pub(crate) source: Layout,
+    /// How its last input lies; channels first where layouts make no difference.
+    pub(crate) last: Layout,
     /// How its result lies; channels first where layouts make no difference.
     pub(crate) layout: Layout,
     /// Whether its first input is what the caller gives, which has no zeros around it.

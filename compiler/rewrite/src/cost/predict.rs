@@ -35,6 +35,7 @@ impl<'g> Places<'g> {
             source: inputs
                 .first()
                 .map_or(Layout::ChannelsFirst, |&first| self.layout(first)),
+            last: inputs.last().map_or(Layout::ChannelsFirst, |&last| self.layout(last)),
             layout: self.layout(id),
             given: inputs
                 .first()

@@ -4,11 +4,12 @@
 //! whole sum for each tile; what a tile does not fill is lost. See Goto and van de Geijn, "Anatomy of High-Performance
 //! Matrix Multiplication" (2008), for the shape of the loops.
 
+use netc_graph::operators::conv_grad_input::ConvGradInput;
 use netc_graph::operators::window::Window;
 use netc_graph::{Layout, Operator};
 
 use super::{Machine, Site};
-use crate::arrangement::fits_columns;
+use crate::arrangement::{fits_columns, sums_by_columns};
 
 /// Bytes of an element.
 pub(super) const ELEMENT: f64 = 4.0;
@@ -83,6 +84,19 @@ pub(super) fn convolution_gradient(site: &Site<'_>) -> f64 {
     let weights = extents(site.inputs[1].shape.extents());
     let (rows, columns) = positions(site.output.shape.extents());
     let [row_stride, column_stride] = two(&rule.window.stride);
+    if adds_windows(rule, weights[1]) {
+        let (rows, columns) = positions(site.inputs[0].shape.extents());
+        let [height, width] = two(&rule.window.kernel);
+        let product = Product {
+            groups: 1.0,
+            width: width * weights[1],
+            depth: weights[0],
+            rows: rows * height,
+            columns,
+            moved: elements(site),
+        };
+        return product.contraction_ns(site);
+    }
     let phases = row_stride * column_stride;
     let taps: f64 = weights[2..].iter().product();
     let product = Product {
@@ -95,6 +109,15 @@ pub(super) fn convolution_gradient(site: &Site<'_>) -> f64 {
     };
     let more = (phases - 1.0) * (product.contraction_ns(site) + site.machine.constants.step_ns);
     product.contraction_ns(site) + more
+}
+
+/// Whether the planner makes an input gradient window by window, with lanes along a window's row: where there are few
+/// input channels, and windows lie inside the input without gaps.
+fn adds_windows(rule: &ConvGradInput, channels: f64) -> bool {
+    let window = &rule.window;
+    let inside = window.pad_before.iter().chain(&window.pad_after).all(|&pad| pad == 0);
+    let dense = window.dilation.iter().all(|&dilation| dilation == 1);
+    rule.groups == 1 && channels <= 8.0 && window.kernel.last() > Some(&1) && inside && dense
 }
 
 /// `y = W x`.
@@ -121,6 +144,19 @@ pub(super) fn convolution_weight_gradient(site: &Site<'_>) -> f64 {
     };
     let weights = extents(site.output.shape.extents());
     let (rows, columns) = positions(site.inputs[1].shape.extents());
+    let first = Layout::ChannelsFirst;
+    if (site.place.source, site.place.last) == (first, first) && sums_by_columns(&rule.window, site.inputs[1]) {
+        let product = Product {
+            groups: rule.groups as f64,
+            width: columns,
+            depth: weights.iter().product::<f64>() / rule.groups as f64,
+            rows,
+            columns: 1.0,
+            moved: elements(site),
+        };
+        let cycles = product.groups * product.gradient_cycles(site, product.width, product.depth);
+        return site.machine.cycles_ns(cycles).max(site.traffic_ns());
+    }
     let product = Product {
         groups: rule.groups as f64,
         width: weights[0] / rule.groups as f64,

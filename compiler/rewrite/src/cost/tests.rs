@@ -17,6 +17,7 @@ const PLACE: Place = Place {
     bound: false,
     joins: false,
     source: Layout::ChannelsFirst,
+    last: Layout::ChannelsFirst,
     layout: Layout::ChannelsFirst,
     given: false,
     packs: false,
@@ -63,6 +64,7 @@ fn cases_in(layout: Layout, [inputs, outputs, rows, columns, batch]: Numbers) ->
     let place = Place {
         batch,
         source: layout,
+        last: layout,
         layout,
         ..PLACE
     };

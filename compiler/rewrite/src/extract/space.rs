@@ -76,8 +76,9 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// Roots are wanted as callers get them, channels first.
-    pub(crate) fn new(classes: &Classes, roots: &[Id], machine: &Machine, batch: usize) -> Self {
+    /// Roots are wanted as callers get them, channels first. Ways that sum in another order are there if results may
+    /// round in another way (`rounds`).
+    pub(crate) fn new(classes: &Classes, roots: &[Id], (machine, batch): (&Machine, usize), rounds: bool) -> Self {
         let order = reachable(classes, roots);
         let varying = varying(classes, &order);
         let (mut ids, mut layouts, mut numbers) = (Vec::new(), Vec::new(), BTreeMap::new());
@@ -103,6 +104,7 @@ impl Space {
             classes,
             machine,
             batch,
+            rounds,
             varying,
         };
         for id in order {
@@ -348,6 +350,7 @@ struct Price<'a> {
     classes: &'a Classes,
     machine: &'a Machine,
     batch: usize,
+    rounds: bool,
     varying: BTreeMap<Id, bool>,
 }
 
@@ -381,6 +384,7 @@ impl Price<'_> {
             bound: classes[id].data.bound,
             joins: first(&|operator| ends_step(operator)),
             source: Layout::ChannelsFirst,
+            last: Layout::ChannelsFirst,
             layout: Layout::ChannelsFirst,
             given: first(&|operator| matches!(operator, Operator::Input(_))),
             packs: facts.get(1).is_some_and(|weights| !weights.bound),
@@ -388,12 +392,14 @@ impl Price<'_> {
         let cost = |way: &Way| {
             let arranged = Place {
                 source: way.inputs.first().copied().unwrap_or(Layout::ChannelsFirst),
+                last: way.inputs.last().copied().unwrap_or(Layout::ChannelsFirst),
                 layout: way.output,
                 ..place
             };
             self.machine.cost(operator, &types, &classes[id].data.ty, arranged)
         };
-        let ways = ways(operator, &operands, self.operand(id, &classes[id].data)).into_iter();
+        let output = self.operand(id, &classes[id].data);
+        let ways = ways(operator, &operands, output, self.rounds).into_iter();
         ways.map(|way| {
             let cost = cost(&way);
             (way, cost)
@@ -409,6 +415,7 @@ impl Price<'_> {
             bound: false,
             joins: false,
             source: layout,
+            last: layout,
             layout,
             given: false,
             packs: false,

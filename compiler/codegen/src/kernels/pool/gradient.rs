@@ -3,8 +3,10 @@
 //! Windows overlap, so elements start as zeros and windows add to them in row-major order; where windows tile the input,
 //! each element is set once. A task holds whole planes: it is a block of channels of a sample.
 
+mod columns;
+
 use netc_schedule::kernel::{PoolKind, PoolWindow};
-use netc_schedule::{Step, View};
+use netc_schedule::{Machine, Step, View};
 
 use super::{largest, mean};
 use crate::builder::Builder;
@@ -18,7 +20,7 @@ use crate::kernels::window::{Taps, Windows};
 ///
 /// - Reads `x`, `dy` (an average only `dy`), writes `dx`, which does not share memory with them.
 /// - Tasks: some channels of a sample, or some small samples.
-pub(crate) fn backward(step: &Step, kind: PoolKind, pool: PoolWindow, lanes: usize) -> BuiltKernel {
+pub(crate) fn backward(step: &Step, kind: PoolKind, pool: PoolWindow, lanes: usize, machine: &Machine) -> BuiltKernel {
     let (dy, dx) = (step.reads.last().expect("a gradient is read"), &step.write);
     let x = (kind == PoolKind::Maximum).then(|| &step.reads[0]);
     let views: Vec<&View> = [dx, dy].into_iter().chain(x).collect();
@@ -34,6 +36,7 @@ pub(crate) fn backward(step: &Step, kind: PoolKind, pool: PoolWindow, lanes: usi
         dy,
         dx,
     };
+    let by_columns = lanes == 1 && backward.fits_columns(pool.kernel, &views);
     let taps = backward.windows.tap_count().min(64);
     let work = dx.extents.row * dx.extents.column + dy.extents.row * dy.extents.column * taps;
     // Blocks of channels of at least a cache line, so that tasks do not share lines.
@@ -60,7 +63,11 @@ pub(crate) fn backward(step: &Step, kind: PoolKind, pool: PoolWindow, lanes: usi
             let x = b.step(bases.x, c, x.map_or(0, |x| x.strides.channel));
             let dy = b.step(bases.dy, c, dy.strides.channel);
             let dx = b.step(bases.dx, c, dx.strides.channel);
-            backward.planes(b, Bases { x, dy, dx }, (Int::Constant(0), Int::Constant(1)));
+            let bases = Bases { x, dy, dx };
+            if by_columns {
+                return backward.plane_by_columns(b, bases, pool.kernel[0], machine);
+            }
+            backward.planes(b, bases, (Int::Constant(0), Int::Constant(1)));
         });
     });
     BuiltKernel {

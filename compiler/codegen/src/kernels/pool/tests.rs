@@ -216,6 +216,18 @@ proptest! {
     ) {
         check_backward(kind, axes, channels, orders, batch);
     }
+
+    #[test]
+    fn backward_over_pairs_of_columns(
+        kind in any_kind(),
+        height in 1usize..5,
+        (rows, columns) in (1usize..4, 1usize..40),
+        channels in 1usize..4,
+        batch in prop::sample::select(vec![0usize, 1, 3]),
+    ) {
+        let axes = [[height, height, 1, 0, 0, rows * height], [2, 2, 1, 0, 0, 2 * columns]];
+        check_backward(kind, axes, channels, (Order::ChannelsFirst, Order::ChannelsFirst), batch);
+    }
 }
 
 #[test]

@@ -5,11 +5,14 @@
 //! itself lies that way. What is summed over is cut into chunks that fit the cache nearest to the core but one; within
 //! a chunk all tiles take their turn, and between chunks sums rest in the result. The order of each sum is samples,
 //! rows, columns, whatever the chunks, tiles and tasks.
+//!
+//! Where columns lie side by side on both sides, lanes are columns, with another order of sums: [`columns`].
 
 use netc_runtime::program::Tasks;
 use netc_schedule::kernel::WeightGradient;
 use netc_schedule::{Machine, Step};
 
+mod columns;
 mod rows;
 mod tile;
 
@@ -30,6 +33,9 @@ const LEAST_TASKS: usize = 4;
 
 /// Builds the kernel of a weight gradient.
 pub(crate) fn build(step: &Step, gradient: &WeightGradient, machine: &Machine) -> BuiltKernel {
+    if columns::fits(step, gradient) {
+        return columns::build(step, gradient, machine);
+    }
     let plan = Plan::new(step, gradient, machine);
     let (blocks, rows) = plan.cuts(gradient);
 
