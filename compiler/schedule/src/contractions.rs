@@ -126,6 +126,7 @@ impl Planner<'_> {
             lanes,
             bias: contraction.bias.is_some(),
             epilogue: body.body.clone(),
+            pooled: cluster.pool.map(|(_, pooled)| pooled),
         };
         self.step(id, Kernel::Contract(kernel), reads, write);
     }
@@ -251,6 +252,7 @@ impl Planner<'_> {
                 lanes: Lanes::Channels,
                 bias: false,
                 epilogue: crate::expression::Expression::identity(),
+                pooled: None,
             };
             self.step_for_part(id, Kernel::Contract(kernel), vec![source.clone(), packed], write, parts);
         }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::kernel::{Contract, Divisor, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, WeightGradient};
+use crate::kernel::{
+    Contract, Divisor, Kernel, Lanes, PackWeights, Pointwise, PoolKind, PoolWindow, Reduce, WeightGradient,
+};
 use crate::plan::{Buffer, Place, Plan, Step};
 
 /// One line for each buffer and step, in the plan's order.
@@ -78,13 +80,21 @@ fn attributes(kernel: &Kernel) -> String {
             lanes,
             bias,
             epilogue,
+            pooled,
         }) => {
+            let pooled = pooled.as_ref().map_or(String::new(), |pooled| {
+                let kind = match pooled.kind {
+                    PoolKind::Maximum => "maximum",
+                    PoolKind::Average { .. } => "average",
+                };
+                format!(" pooled={kind} {}x{}", pooled.rows, pooled.columns)
+            });
             let lanes = match lanes {
                 Lanes::Channels => "",
                 Lanes::Columns => " lanes=columns",
             };
             format!(
-                "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}",
+                "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}{pooled}",
                 taps.len(),
                 stride.row,
                 stride.column
