@@ -231,6 +231,7 @@ mod tests {
             lanes: Lanes::Channels,
             bias: true,
             epilogue: Expression::identity(),
+            pooled: None,
         };
         let mut relu = Expression::identity();
         let zero = relu.push(Instruction::Constant(0.0));

@@ -1,5 +1,5 @@
 //! Groups operators into clusters, one kernel each: a chain of element-wise operators, with the contraction it starts
-//! from, if it starts from one.
+//! from, if it starts from one, and then the pool it ends in, if that has small windows side by side.
 //!
 //! An operator joins its user's cluster when that user is the only one, so nothing is computed twice and no value that
 //! someone else needs disappears.
@@ -10,12 +10,14 @@ use netc_graph::{Graph, NodeId, Operator, Type};
 
 use crate::element_wise::{ElementWise, Source, element_wise};
 use crate::expression::{Expression, Instruction, Value};
-use crate::kernel::{Divisor, Spread};
+use crate::geometry::two_dimensional;
+use crate::kernel::{Divisor, PoolKind, Pooled, Spread};
+use crate::planner::chosen_layout;
 
 /// Nodes that run as one step, and the name of the plan's calls for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// The contraction's name, or that of the node whose result the step gives.
+    /// [`Cluster::name`].
     pub name: String,
     /// From that node backwards.
     pub nodes: Vec<NodeId>,
@@ -26,7 +28,7 @@ pub struct Layer {
 #[must_use]
 pub fn layers(graph: &Graph) -> Vec<Layer> {
     let layer = |cluster: Cluster| Layer {
-        name: graph.node(cluster.contraction.unwrap_or(cluster.root)).name.clone(),
+        name: cluster.name(graph),
         nodes: cluster.members,
     };
     cluster(graph, Updates::Together).into_iter().map(layer).collect()
@@ -43,6 +45,19 @@ pub(crate) struct Cluster {
     pub(crate) contraction: Option<NodeId>,
     /// The element-wise part; `None` where the root is any other operator.
     pub(crate) element_wise: Option<ClusterBody>,
+    /// The pool that the contraction's results go through, which is then the root.
+    pub(crate) pool: Option<(NodeId, Pooled)>,
+}
+
+impl Cluster {
+    /// Of the layers that it computes: the contraction's name and the pool's, or that of the node whose result it gives.
+    pub(crate) fn name(&self, graph: &Graph) -> String {
+        let name = &graph.node(self.contraction.unwrap_or(self.root)).name;
+        match self.pool {
+            Some((pool, _)) => format!("{name} + {}", graph.node(pool).name),
+            None => name.clone(),
+        }
+    }
 }
 
 /// The element-wise part of a cluster. In a cluster with a contraction, read 0 of the body is the sum and the reads
@@ -90,9 +105,26 @@ pub(crate) fn is_contraction(operator: &Operator) -> bool {
     }
 }
 
+/// How a pool's windows are taken from the registers of the convolution that it pools.
+fn pooled(graph: &Graph, pool: NodeId) -> Option<Pooled> {
+    let (kind, window) = match &graph.node(pool).operator {
+        Operator::MaxPool(rule) => (PoolKind::Maximum, &rule.window),
+        Operator::AveragePool(rule) => {
+            let count_padding = rule.count_padding;
+            (PoolKind::Average { count_padding }, &rule.window)
+        }
+        _ => return None,
+    };
+    let [rows, columns] = two_dimensional(window).kernel;
+    (window.tiles() && rows.max(columns) <= Pooled::LARGEST).then_some(Pooled { kind, rows, columns })
+}
+
 /// Groups all operators that compute something. Clusters come in order of their roots' addition.
 pub(crate) fn cluster(graph: &Graph, updates: Updates) -> Vec<Cluster> {
-    let absorbed = Absorption::new(graph, updates).decide();
+    let absorption = Absorption::new(graph, updates);
+    let mut absorbed = absorption.decide();
+    let pools = absorption.pools(&absorbed);
+    absorbed.extend(pools.values().map(|(input, _)| *input));
     graph
         .ids()
         .filter(|id| !absorbed.contains(id) && !is_leaf(&graph.node(*id).operator))
@@ -100,13 +132,14 @@ pub(crate) fn cluster(graph: &Graph, updates: Updates) -> Vec<Cluster> {
             Assembly {
                 graph,
                 absorbed: &absorbed,
+                pool: pools.get(&root).map(|(_, pooled)| (root, *pooled)),
                 members: vec![root],
                 contraction: None,
                 reads: Vec::new(),
                 body: Expression::default(),
                 next_values: Vec::new(),
             }
-            .finish(root)
+            .finish(pools.get(&root).map_or(root, |(input, _)| *input))
         })
         .collect()
 }
@@ -198,6 +231,33 @@ impl<'g> Absorption<'g> {
         absorbed
     }
 
+    /// The pools that can be the end of a convolution's step, with what they pool: they are its only reader, and lie as
+    /// it does.
+    fn pools(&self, absorbed: &BTreeSet<NodeId>) -> BTreeMap<NodeId, (NodeId, Pooled)> {
+        let ends = |pool: NodeId| {
+            let pooled = pooled(self.graph, pool)?;
+            let input = self.graph.inputs(pool)[0];
+            let alone = self.uses.get(&input) == Some(&1);
+            let alike = chosen_layout(self.graph, input) == chosen_layout(self.graph, pool);
+            let convolves = matches!(self.graph.node(self.start(input, absorbed)).operator, Operator::Conv(_));
+            (alone && alike && convolves).then_some((pool, (input, pooled)))
+        };
+        self.graph.ids().filter_map(ends).collect()
+    }
+
+    /// The contraction in the cluster that ends in a node, or the node itself if there is none.
+    fn start(&self, end: NodeId, absorbed: &BTreeSet<NodeId>) -> NodeId {
+        let mut pending = vec![end];
+        while let Some(id) = pending.pop() {
+            if is_contraction(&self.graph.node(id).operator) {
+                return id;
+            }
+            let inputs = self.graph.inputs(id).into_iter();
+            pending.extend(inputs.filter(|input| absorbed.contains(input)));
+        }
+        end
+    }
+
     fn may_join(&self, input: NodeId, user: NodeId) -> bool {
         self.uses.get(&input) == Some(&1) && self.graph.ty(input) == self.graph.ty(user)
     }
@@ -243,6 +303,7 @@ fn draws_randomly(body: &Expression) -> bool {
 struct Assembly<'a> {
     graph: &'a Graph,
     absorbed: &'a BTreeSet<NodeId>,
+    pool: Option<(NodeId, Pooled)>,
     members: Vec<NodeId>,
     contraction: Option<NodeId>,
     reads: Vec<(ClusterRead, Spread)>,
@@ -251,10 +312,15 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    fn finish(mut self, root: NodeId) -> Cluster {
-        let Some(rule) = describe(self.graph, root) else {
+    /// The cluster whose element-wise part ends in `last`: the root, or what is pooled.
+    fn finish(mut self, last: NodeId) -> Cluster {
+        let root = self.members[0];
+        if last != root {
+            self.members.push(last);
+        }
+        let Some(rule) = describe(self.graph, last) else {
             // A contraction on its own hands its sums on unchanged.
-            let alone = is_contraction(&self.graph.node(root).operator);
+            let alone = is_contraction(&self.graph.node(last).operator);
             let body = ClusterBody {
                 reads: Vec::new(),
                 body: Expression::identity(),
@@ -264,12 +330,13 @@ impl Assembly<'_> {
             return Cluster {
                 root,
                 members: self.members,
-                contraction: alone.then_some(root),
+                contraction: alone.then_some(last),
                 element_wise: alone.then_some(body),
+                pool: self.pool,
             };
         };
-        self.contraction = self.find_contraction(root);
-        self.inline(root, &rule);
+        self.contraction = self.find_contraction(last);
+        self.inline(last, &rule);
         let element_wise = ClusterBody {
             reads: self.reads,
             body: self.body,
@@ -281,6 +348,7 @@ impl Assembly<'_> {
             members: self.members,
             contraction: self.contraction,
             element_wise: Some(element_wise),
+            pool: self.pool,
         }
     }
 

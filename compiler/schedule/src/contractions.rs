@@ -154,6 +154,7 @@ impl Planner<'_> {
             lanes,
             bias: contraction.bias.is_some(),
             epilogue: body.body.clone(),
+            pooled: cluster.pool.map(|(_, pooled)| pooled),
         };
         let (weights, pack) = (contraction.weights, &contraction.pack);
         let (kernel, weights) = match (contraction.in_place, tiled) {
@@ -320,6 +321,7 @@ impl Planner<'_> {
                 lanes: Lanes::Channels,
                 bias: false,
                 epilogue: crate::expression::Expression::identity(),
+                pooled: None,
             };
             self.step_for_part(id, Kernel::Contract(kernel), vec![source.clone(), packed], write, parts);
         }

@@ -57,8 +57,26 @@ pub struct Contract {
     pub lanes: Lanes,
     /// Whether a bias is read.
     pub bias: bool,
-    /// Applied to each sum before it is stored.
+    /// Applied to each sum before it is stored, or pooled.
     pub epilogue: Expression,
+    /// Sums become results window by window, if they do: `y` then has as many rows and columns as there are windows.
+    pub pooled: Option<Pooled>,
+}
+
+/// Windows that lie side by side, over what a contraction has in its registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pooled {
+    /// What becomes of a window.
+    pub kind: PoolKind,
+    /// Rows of a window, 1 or 2.
+    pub rows: usize,
+    /// Columns of a window, 1 or 2.
+    pub columns: usize,
+}
+
+impl Pooled {
+    /// The most rows or columns of a window: a tile of registers holds few positions, and only whole windows of them.
+    pub const LARGEST: usize = 2;
 }
 
 /// Which neighbors of a contraction's destination share a vector.
@@ -434,7 +452,8 @@ impl Kernel {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Contract(_) => "contract",
+            Self::Contract(Contract { pooled: None, .. }) => "contract",
+            Self::Contract(_) => "contract_and_pool",
             Self::Winograd(_) => "winograd",
             Self::WinogradWeights(_) => "winograd_weights",
             Self::PackWeights(_) => "pack_weights",

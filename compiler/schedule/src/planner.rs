@@ -142,8 +142,7 @@ impl Planner<'_> {
     }
 
     fn emit(&mut self, position: usize, cluster: &Cluster) {
-        self.name
-            .clone_from(&self.graph.node(cluster.contraction.unwrap_or(cluster.root)).name);
+        self.name = cluster.name(self.graph);
         if self.readers.adds_windows(cluster.root) {
             self.emit_windows(position, cluster.root);
         } else if cluster.element_wise.is_some() {

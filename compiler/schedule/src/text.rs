@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::kernel::{
-    Contract, Divisor, InputGradient, Kernel, Lanes, PackWeights, Pointwise, PoolWindow, Reduce, Replacement, Tiling,
-    WeightGradient, Winograd, WinogradWeights,
+    Contract, Divisor, InputGradient, Kernel, Lanes, PackWeights, Pointwise, PoolKind, PoolWindow, Reduce, Replacement,
+    Tiling, WeightGradient, Winograd, WinogradWeights,
 };
 use crate::plan::{Buffer, Place, Plan, Step};
 
@@ -185,7 +185,15 @@ fn contract_text(contract: &Contract) -> String {
         lanes,
         bias,
         epilogue,
+        pooled,
     } = contract;
+    let pooled = pooled.as_ref().map_or(String::new(), |pooled| {
+        let kind = match pooled.kind {
+            PoolKind::Maximum => "maximum",
+            PoolKind::Average { .. } => "average",
+        };
+        format!(" pooled={kind} {}x{}", pooled.rows, pooled.columns)
+    });
     let lanes = match lanes {
         Lanes::Channels => "",
         Lanes::Columns => " lanes=columns",
@@ -193,7 +201,7 @@ fn contract_text(contract: &Contract) -> String {
         Lanes::ChannelsInPlace => " lanes=channels-in-place",
     };
     format!(
-        "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}",
+        "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}{pooled}",
         taps.len(),
         stride.row,
         stride.column

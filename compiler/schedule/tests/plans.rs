@@ -2,8 +2,9 @@
 
 use netc_graph::operators::{
     average_pool::AveragePool, conv::Conv, conv_grad_input::ConvGradInput, dense::Dense, dropout::Dropout,
-    input::Input, multiply::Multiply, parameter::Parameter, parameter::Role, relu::Relu, reshape::Reshape,
-    scale::Scale, scale_shift::ScaleShift, sgd_step::SgdStep, sgd_velocity::SgdVelocity, tanh::Tanh, window::Window,
+    input::Input, max_pool::MaxPool, multiply::Multiply, parameter::Parameter, parameter::Role, relu::Relu,
+    reshape::Reshape, scale::Scale, scale_shift::ScaleShift, sgd_step::SgdStep, sgd_velocity::SgdVelocity, tanh::Tanh,
+    window::Window,
 };
 use netc_graph::{Graph, NodeId, Operator, Type};
 use netc_runtime::{DType, Init, Shape};
@@ -67,6 +68,30 @@ fn a_small_network() {
     let dense = net.add("dense1", Dense {}, &[dropped, w]);
     net.0.add_output("logits", dense);
     insta::assert_snapshot!(to_text(&net.plan()));
+}
+
+/// Windows must lie whole in a tile of registers, and nobody else may need what they are taken from.
+#[test]
+fn only_small_pools_side_by_side_end_a_convolution() {
+    let ends = |window: Window, others_read: bool| {
+        let mut net = Builder::new();
+        let image = net.input("image", [3, 13, 13]);
+        let conv = net.conv("conv1", image, [4, 3, 3, 3], Window::new([3, 3]));
+        let relu = net.add("relu1", Relu {}, &[conv]);
+        let pool = net.add("pool1", MaxPool { window }, &[relu]);
+        net.0.add_output("y", pool);
+        if others_read {
+            net.0.add_output("z", relu);
+        }
+        let steps = net.plan().steps;
+        steps.iter().any(|step| step.kernel.name() == "contract_and_pool")
+    };
+    let window = |kernel: usize, stride: usize| Window::new([kernel; 2]).with_stride([stride; 2]);
+    assert!(ends(window(2, 2), false));
+    assert!(!ends(window(2, 2), true));
+    assert!(!ends(window(2, 1), false));
+    assert!(!ends(window(3, 3), false));
+    assert!(!ends(window(2, 2).with_padding([1, 1]), false));
 }
 
 #[test]

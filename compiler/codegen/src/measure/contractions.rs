@@ -174,6 +174,7 @@ impl Case {
             lanes: form.lanes(),
             bias: false,
             epilogue: Expression::identity(),
+            pooled: None,
         });
         (
             Step {

@@ -48,6 +48,14 @@ impl Window {
         }
     }
 
+    /// Whether windows lie side by side and inside: no two share a tap, none is between them, and there is no padding.
+    #[must_use]
+    pub fn tiles(&self) -> bool {
+        let every = |numbers: &[usize], number: usize| numbers.iter().all(|&each| each == number);
+        let padded = !every(&self.pad_before, 0) || !every(&self.pad_after, 0);
+        self.stride == self.kernel && every(&self.dilation, 1) && !padded
+    }
+
     /// The same window with another stride.
     #[must_use]
     pub fn with_stride(self, stride: impl Into<Vec<usize>>) -> Self {

@@ -145,7 +145,7 @@ pub(super) const KERNELS: &[Probe] = &[
         "max_pool 2x2, 64 channels",
         "max_pool1",
         "f32[16, 28, 28]",
-        "conv(64, 1) |> max_pool(2)",
+        "conv(64, 1) |> max_pool(2, stride = 1)",
         1,
     ),
     probe(
@@ -156,10 +156,10 @@ pub(super) const KERNELS: &[Probe] = &[
         1,
     ),
     probe(
-        "avg_pool 2x2, 6 channels",
+        "avg_pool 3x3, 6 channels",
         "avg_pool1",
-        "f32[1, 28, 28]",
-        "conv(6, 1) |> tanh |> avg_pool(2)",
+        "f32[1, 29, 29]",
+        "conv(6, 1) |> tanh |> avg_pool(3, stride = 2)",
         1,
     ),
     probe("softmax of 1000", "softmax1", "f32[1000]", "softmax", 4),

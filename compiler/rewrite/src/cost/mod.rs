@@ -23,6 +23,7 @@ pub use machine::{Cache, Constants, Machine, MachineError};
 pub(crate) use predict::Places;
 pub use predict::Prediction;
 pub(crate) use product::by_columns;
+use steps::{joined_window_ns, pools_registers};
 use table::{Work, work};
 
 /// Where a node runs, as far as its cost is concerned.
@@ -32,7 +33,7 @@ pub(crate) struct Place {
     pub(crate) batch: usize,
     /// Whether it is computed once, when weights are bound.
     pub(crate) bound: bool,
-    /// Whether its first input comes from a step that an element-wise operator can be the end of.
+    /// Whether its first input comes from a step that an element-wise operator, or a small pool, can be the end of.
     pub(crate) joins: bool,
     /// How its first input lies; channels first where layouts make no difference.
     pub(crate) source: Layout,
@@ -74,7 +75,8 @@ impl Machine {
             },
             Work::ElementWise(element) if place.joins => element.joined_ns(&site),
             Work::ElementWise(element) => element.step_ns(&site) + self.constants.step_ns,
-            Work::Contraction(run) | Work::Step(run) => run(&site) + self.constants.step_ns,
+            Work::Pool(_) if place.joins && pools_registers(&site) => joined_window_ns(&site),
+            Work::Contraction(run) | Work::Pool(run) | Work::Step(run) => run(&site) + self.constants.step_ns,
         };
         let shared = if place.bound {
             ns / self.constants.runs_per_binding

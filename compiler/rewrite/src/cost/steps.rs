@@ -53,10 +53,31 @@ const MAXIMUM: f64 = 3.0;
 pub(super) fn window(site: &Site<'_>) -> f64 {
     match site.operator {
         Operator::MaxPool(_) if is_byte(site.output) => one_by_one(site),
-        Operator::MaxPool(rule) => windows(site, site.output, rule.window.tap_count() as f64 * MAXIMUM),
-        Operator::AveragePool(rule) => windows(site, site.output, rule.window.tap_count() as f64),
-        _ => unreachable!("the table sends poolings"),
+        _ => joined_window_ns(site).max(site.traffic_ns()),
     }
+}
+
+/// Pooling as the end of its input's step: as many operations, but nothing is moved.
+pub(super) fn joined_window_ns(site: &Site<'_>) -> f64 {
+    let operations = match site.operator {
+        Operator::MaxPool(rule) => rule.window.tap_count() as f64 * MAXIMUM,
+        Operator::AveragePool(rule) => rule.window.tap_count() as f64,
+        _ => unreachable!("the table sends poolings"),
+    };
+    windows_ns(site, site.output, operations)
+}
+
+/// Whether a pool can be the end of its input's step: its windows are small and lie side by side, so that a tile of
+/// registers holds whole ones, and what it reads lies as what it writes.
+pub(super) fn pools_registers(site: &Site<'_>) -> bool {
+    const LARGEST: usize = 2;
+    let window = match site.operator {
+        Operator::MaxPool(rule) => &rule.window,
+        Operator::AveragePool(rule) => &rule.window,
+        _ => return false,
+    };
+    let small = window.kernel.iter().all(|&taps| taps <= LARGEST);
+    window.tiles() && small && !is_byte(site.output) && site.place.source == site.place.layout
 }
 
 /// The gradient of pooling adds to the elements under each window; a maximum finds its place again.
@@ -71,14 +92,17 @@ pub(super) fn window_gradient(site: &Site<'_>) -> f64 {
     }
 }
 
-/// Windows of so many operations for a vector of channels.
+/// Windows of so many operations for a vector of channels, as a step.
 fn windows(site: &Site<'_>, result: &Type, operations: f64) -> f64 {
+    windows_ns(site, result, operations).max(site.traffic_ns())
+}
+
+/// The arithmetic of windows of so many operations for a vector of channels.
+fn windows_ns(site: &Site<'_>, result: &Type, operations: f64) -> f64 {
     let constants = &site.machine.constants;
     let (lines, vectors) = lines(site.machine, result, site.place.layout);
     let cycles = vectors.mul_add((operations + 1.0) * constants.operation_cycles, constants.loop_cycles);
-    site.machine
-        .cycles_ns(lines * site.samples() * cycles)
-        .max(site.traffic_ns())
+    site.machine.cycles_ns(lines * site.samples() * cycles)
 }
 
 const fn is_byte(ty: &Type) -> bool {

@@ -27,6 +27,8 @@ pub(super) enum Work {
     ElementWise(Element),
     /// Sums of products: a step that may end in element-wise operators.
     Contraction(Run),
+    /// Windows over an image: a step, or the end of a convolution's.
+    Pool(Run),
     /// Any other step.
     Step(Run),
 }
@@ -76,7 +78,7 @@ pub(super) const fn work(operator: &Operator) -> Work {
         // A hash of the element's number, about as long as a function.
         Operator::RandomDrop(_) => function(1.0),
 
-        Operator::MaxPool(_) | Operator::AveragePool(_) => Work::Step(window),
+        Operator::MaxPool(_) | Operator::AveragePool(_) => Work::Pool(window),
         Operator::MaxPoolGrad(_) | Operator::AveragePoolGrad(_) => Work::Step(window_gradient),
         Operator::Softmax(_) | Operator::LogSoftmax(_) | Operator::SoftmaxGrad(_) | Operator::LogSoftmaxGrad(_) => {
             Work::Step(exponentials)

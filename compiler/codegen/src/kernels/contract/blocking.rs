@@ -20,14 +20,18 @@ impl Blocking {
     /// The sizes that a simple count of cycles likes best.
     pub(super) fn choose(writer: &Writer<'_>, (height, width): (usize, usize)) -> Self {
         let registers = registers(writer.machine);
+        let window = writer.ending.window();
         let mut best: Option<(f64, Self)> = None;
         for panels in [1, 2, 4]
             .into_iter()
             .filter(|panels| *panels == 1 || *panels <= writer.panels())
         {
             let vectors = writer.vectors(0, panels).len();
-            for columns in 1..=width.min(registers) {
-                for rows in (1..=height.min(registers)).take_while(|rows| fits(rows * columns, vectors, registers)) {
+            for columns in (window[1]..=width.min(registers)).step_by(window[1]) {
+                for rows in (window[0]..=height.min(registers))
+                    .step_by(window[0])
+                    .take_while(|rows| fits(rows * columns, vectors, registers))
+                {
                     let blocking = Self { rows, columns, panels };
                     let cycles = blocking.cycles(writer, (height, width));
                     if best.as_ref().is_none_or(|(least, _)| cycles < *least) {

@@ -8,6 +8,8 @@
 //! Where columns lie side by side, lanes may be columns instead: [`columns`]. Products with large matrices may read these
 //! where they lie, along the sum ([`depth`]) or across it ([`in_place`]).
 //!
+//! Sums may become results window by window ([`pooled`]): tiles then hold whole windows.
+//!
 //! - Reads and writes exactly the views' elements; packed weights are padded with zeros, which are read but not stored.
 //! - The sum starts at the bias and takes taps, then depth, in order, wherever the row falls.
 
@@ -16,6 +18,7 @@ mod columns;
 mod depth;
 mod in_place;
 mod operands;
+mod pooled;
 mod tile;
 pub(crate) mod winograd;
 
@@ -27,6 +30,7 @@ use netc_schedule::{Machine, Step};
 use self::blocking::Blocking;
 pub(crate) use self::blocking::Cut;
 use self::operands::{Operands, Place};
+use self::pooled::Ending;
 use self::tile::{Tile, Vector};
 use super::BuiltKernel;
 use super::product;
@@ -46,7 +50,7 @@ pub(crate) fn build(step: &Step, contract: &Contract, machine: &Machine) -> Buil
         Lanes::ChannelsInPlace => return in_place::build(step, contract, machine),
     }
     let writer = Writer::new(step, contract, machine);
-    if step.write.extents.row * step.write.extents.column == 1 {
+    if writer.operands.extents.row * writer.operands.extents.column == 1 {
         writer.over_batch()
     } else {
         writer.over_positions()
@@ -71,6 +75,7 @@ struct Writer<'a> {
     /// Channels in a vector.
     lanes: usize,
     runs: Runs,
+    ending: Ending<'a>,
 }
 
 impl<'a> Writer<'a> {
@@ -82,6 +87,7 @@ impl<'a> Writer<'a> {
             operands,
             machine,
             lanes: machine.panel_lanes(contract.panel),
+            ending: Ending::of(contract),
         }
     }
 
@@ -174,7 +180,7 @@ impl<'a> Writer<'a> {
 
     /// Tiles along the positions of each sample.
     fn over_positions(&self) -> BuiltKernel {
-        let extents = self.operands.write.extents;
+        let extents = self.operands.extents;
         let blocking = Blocking::choose(self, (extents.row, extents.column));
         let blocks = self.contract.groups * self.panels().div_ceil(blocking.panels);
         let row_blocks = extents.row.div_ceil(blocking.rows);
@@ -200,7 +206,7 @@ impl<'a> Writer<'a> {
         blocking: &Blocking,
         (first, last): (Int, Int),
     ) {
-        let rows = self.operands.write.extents.row;
+        let rows = self.operands.extents.row;
         let whole = rows / blocking.rows;
         let rest = rows % blocking.rows;
         let strip = |b: &mut Builder, index: Int, height: usize| {
@@ -219,12 +225,12 @@ impl<'a> Writer<'a> {
 
     /// All tiles of one block of rows, `height` rows high.
     fn strip(&self, b: &mut Builder, place: &Place, vectors: &[Vector], width: usize, height: usize) {
-        let columns = self.operands.write.extents.column;
+        let columns = self.operands.extents.column;
         let (whole, rest) = (columns / width, columns % width);
         let tile = |b: &mut Builder, index: Int, width: usize, count: usize| {
             let place = self.operands.advance(b, place, index, |moving| moving.column * width);
             let positions = (0..height).flat_map(|row| (0..count).map(move |column| (0, row, column)));
-            self.tile(b, &place, vectors, &positions.collect::<Vec<_>>());
+            self.tile(b, &place, vectors, &positions.collect::<Vec<_>>(), count);
         };
         b.for_range(0usize, whole, 1, |b, index| tile(b, index, width, width));
         if rest > 0 {
@@ -232,8 +238,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// One tile, its rows at these (sample, row, column) from the place.
-    fn tile(&self, b: &mut Builder, place: &Place, vectors: &[Vector], positions: &[(usize, usize, usize)]) {
+    /// One tile, its rows at these (sample, row, column) from the place: so many columns, row by row.
+    fn tile(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        vectors: &[Vector],
+        positions: &[(usize, usize, usize)],
+        columns: usize,
+    ) {
         let offset = |operand: usize| {
             let moving = &self.operands.moving[operand];
             let bytes = |(sample, row, column): &(usize, usize, usize)| {
@@ -249,7 +262,8 @@ impl<'a> Writer<'a> {
             channels: self.operands.moving.iter().map(|moving| moving.channel).collect(),
             runs: &self.runs,
             has_bias: self.contract.bias,
-            epilogue: &self.contract.epilogue,
+            ending: &self.ending,
+            columns,
         };
         tile.write(b, &place.moving, place.weights, place.bias);
     }
@@ -308,7 +322,7 @@ impl<'a> Writer<'a> {
         let samples = |b: &mut Builder, place: &Place, vectors: &[Vector]| {
             b.for_range(start, end, level.rows, |b, sample| {
                 let place = self.operands.advance(b, place, sample, |moving| moving.sample);
-                self.tile(b, &place, vectors, &positions);
+                self.tile(b, &place, vectors, &positions, 1);
             });
         };
         // Nothing is set up if no sample is left for this height.

@@ -4,7 +4,7 @@ use netc_runtime::program::Tasks;
 use netc_schedule::kernel::Contract;
 use netc_schedule::{Axes, Step, View};
 
-use super::{BuiltKernel, Cut, MACS_PER_TASK};
+use super::{BuiltKernel, Cut, MACS_PER_TASK, pooled};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::Int;
 
@@ -48,6 +48,8 @@ type OverRanges<'a> = dyn FnMut(&mut Builder, &Place, (Int, Int), (Int, Int)) + 
 pub(super) struct Operands<'a> {
     pub(super) contract: &'a Contract,
     pub(super) write: &'a View,
+    /// Extents of what is summed: those of the destination, or of all its windows.
+    pub(super) extents: Axes,
     /// The source, the destination, then what the epilogue reads.
     pub(super) moving: Vec<Moving>,
     /// Elements from a window's origin to each of its taps.
@@ -63,9 +65,14 @@ impl<'a> Operands<'a> {
             column: contract.stride.column * x.strides.column * ELEMENT_BYTES,
             channel: x.strides.channel * ELEMENT_BYTES,
         };
+        let window = pooled::window(contract.pooled);
+        let spread = Moving::spread(y);
+        // Where windows are stored, a step by one sum is a part of a window's: an element has bytes enough to be parted.
         let destination = Moving {
             channel: y.strides.channel * ELEMENT_BYTES,
-            ..Moving::spread(y)
+            row: spread.row / window[0],
+            column: spread.column / window[1],
+            ..spread
         };
         let mut moving = vec![source, destination];
         moving.extend(step.reads[2 + usize::from(contract.bias)..].iter().map(Moving::spread));
@@ -75,6 +82,11 @@ impl<'a> Operands<'a> {
         Self {
             contract,
             write: y,
+            extents: Axes {
+                row: y.extents.row * window[0],
+                column: y.extents.column * window[1],
+                ..y.extents
+            },
             moving,
             tap_offsets: contract.taps.iter().map(offset).collect(),
         }

@@ -1,9 +1,10 @@
 //! Compiled contractions against naive loops.
 
-use netc_schedule::kernel::{Contract, Lanes, Stride, Tap};
+use netc_schedule::kernel::{Contract, Lanes, PoolKind, Pooled, Stride, Tap};
 use netc_schedule::{Axes, Expression, Instruction, Kernel, Machine, View};
 use proptest::prelude::*;
 
+use super::pooled;
 use crate::testing::{Memory, Order, Setup, any_order, element, machines};
 
 /// One contraction with everything that may vary.
@@ -23,6 +24,12 @@ struct Case {
     batch: usize,
     reversed: bool,
     lanes: Lanes,
+    pooled: Option<Pooled>,
+}
+
+fn any_pool() -> impl Strategy<Value = Pooled> {
+    let kind = prop::sample::select(vec![PoolKind::Maximum, PoolKind::Average { count_padding: true }]);
+    (kind, 1usize..3, 1usize..3).prop_map(|(kind, rows, columns)| Pooled { kind, rows, columns })
 }
 
 fn any_case() -> impl Strategy<Value = Case> {
@@ -50,6 +57,7 @@ fn any_case() -> impl Strategy<Value = Case> {
         batch: rest.2,
         reversed: rest.3,
         lanes: Lanes::Channels,
+        pooled: None,
     })
 }
 
@@ -67,6 +75,21 @@ fn any_case_of_columns() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
+    /// The same with a pool behind it; a sum in place has no place then.
+    fn before(self, pooled: Pooled) -> Self {
+        Self {
+            epilogue: self.epilogue.min(2),
+            pooled: Some(pooled),
+            ..self
+        }
+    }
+
+    /// Rows and columns of sums.
+    fn sums(&self) -> (usize, usize) {
+        let [rows, columns] = pooled::window(self.pooled);
+        (self.out.0 * rows, self.out.1 * columns)
+    }
+
     fn taps(&self) -> Vec<Tap> {
         if matches!(self.lanes, Lanes::Depth | Lanes::ChannelsInPlace) {
             return vec![Tap { row: 0, column: 0 }];
@@ -93,8 +116,9 @@ impl Case {
             // Rows or columns from the window origin's first to the last touched, less the one before the view.
             (out - 1) * stride + (kernel - 1) * dilation
         };
-        let height = reach(self.out.0, self.stride.0, self.kernel.0, self.dilation.0);
-        let width = reach(self.out.1, self.stride.1, self.kernel.1, self.dilation.1);
+        let sums = self.sums();
+        let height = reach(sums.0, self.stride.0, self.kernel.0, self.dilation.0);
+        let width = reach(sums.1, self.stride.1, self.kernel.1, self.dilation.1);
         let extents = (self.groups * self.depth, height.max(1), width.max(1));
         let x = setup.buffer(extents, self.orders.0, [1, 0, 1, 0], true);
         let panels = self.width.div_ceil(panel);
@@ -105,7 +129,7 @@ impl Case {
         });
         let bias = setup.flat(self.groups * self.width);
         let out = (self.groups * self.width, self.out.0, self.out.1);
-        let full = setup.batched(out, self.orders.0, 0);
+        let full = setup.batched((out.0, sums.0, sums.1), self.orders.0, 0);
         let channel = setup.flat(self.groups * self.width);
         let scalar = setup.flat(1);
         let y = setup.batched(out, self.orders.1, self.halo);
@@ -156,6 +180,7 @@ impl Case {
             lanes: self.lanes,
             bias: self.bias,
             epilogue: self.expression(),
+            pooled: self.pooled,
         }
     }
 
@@ -208,6 +233,30 @@ impl Case {
         (reads, y): (&[View], &View),
         (n, c, h, w): (usize, usize, isize, isize),
     ) {
+        let [rows, columns] = pooled::window(self.pooled).map(|extent| extent as isize);
+        let window = (0..columns).flat_map(|column| (0..rows).map(move |row| (h * rows + row, w * columns + column)));
+        let values: Vec<f32> = window
+            .map(|(h, w)| self.value(machine, memory, reads, (n, c, h, w)))
+            .collect();
+        let value = match self.pooled.map(|pooled| pooled.kind) {
+            None => values[0],
+            Some(PoolKind::Maximum) => values.into_iter().fold(f32::NEG_INFINITY, f32::max),
+            Some(PoolKind::Average { .. }) => {
+                let sums = values.chunks(rows as usize).map(|column| column.iter().sum::<f32>());
+                sums.sum::<f32>() / values.len() as f32
+            }
+        };
+        memory[y.buffer.index()][element(y, n, c, h, w)] = value;
+    }
+
+    /// One sum after the epilogue.
+    fn value(
+        &self,
+        machine: &Machine,
+        memory: &Memory,
+        reads: &[View],
+        (n, c, h, w): (usize, usize, isize, isize),
+    ) -> f32 {
         let sum = self.sum(machine, memory, &reads[0], (n, c, h, w));
         let first = 2 + usize::from(self.bias);
         let at = |memory: &Memory, index: usize| {
@@ -216,15 +265,14 @@ impl Case {
             let (c, h, w) = (c.min(channel - 1), h.min(row as isize - 1), w.min(column as isize - 1));
             memory[view.buffer.index()][element(view, n, c, h, w)]
         };
-        let value = match self.epilogue {
+        match self.epilogue {
             1 | 3 => sum + at(memory, 0),
             2 => {
                 let value = sum.mul_add(at(memory, 0), at(memory, 1));
                 if 0.0 > value { 0.0 } else { value }
             }
             _ => sum,
-        };
-        memory[y.buffer.index()][element(y, n, c, h, w)] = value;
+        }
     }
 
     /// Sums have a fixed order and one rounding a product, so the bits are known.
@@ -257,6 +305,16 @@ proptest! {
     #[test]
     fn columns_give_the_same_sums(case in any_case_of_columns()) {
         case.check();
+    }
+
+    #[test]
+    fn windows_of_sums(case in any_case(), pooled in any_pool()) {
+        case.before(pooled).check();
+    }
+
+    #[test]
+    fn windows_of_columns(case in any_case_of_columns(), pooled in any_pool()) {
+        case.before(pooled).check();
     }
 
     #[test]
@@ -326,6 +384,7 @@ fn large_matrices_in_place() {
         epilogue: 2,
         batch: 87,
         reversed: false,
+        pooled: None,
         lanes: Lanes::Depth,
     };
     base.check();
@@ -364,6 +423,7 @@ fn large_sums() {
         batch: 2,
         reversed: false,
         lanes: Lanes::Channels,
+        pooled: None,
     };
     base.check();
     Case {
@@ -419,8 +479,20 @@ fn large_sums_of_columns() {
         batch: 3,
         reversed: false,
         lanes: Lanes::Columns,
+        pooled: None,
     };
     base.check();
+    let maximum = Pooled {
+        kind: PoolKind::Maximum,
+        rows: 2,
+        columns: 2,
+    };
+    Case {
+        out: (14, 14),
+        ..base.clone()
+    }
+    .before(maximum)
+    .check();
     Case {
         depth: 6,
         width: 16,

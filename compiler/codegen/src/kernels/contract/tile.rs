@@ -1,12 +1,14 @@
 //! The sum itself: rows times vectors in registers, then the epilogue and the store.
 
-use netc_schedule::Expression;
-
+use super::pooled::Ending;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::expression::{self, Reads};
 use crate::ir::{Float, Int};
 use crate::kernels::product;
 use crate::kernels::taps::{Runs, Steps};
+
+/// Sums that the epilogue is written for at a time: what is left of the registers is enough for the functions of two.
+pub(crate) const TOGETHER: usize = 2;
 
 /// Neighboring destination channels of a tile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +33,9 @@ pub(super) struct Tile<'a> {
     pub(super) channels: Vec<usize>,
     pub(super) runs: &'a Runs,
     pub(super) has_bias: bool,
-    pub(super) epilogue: &'a Expression,
+    pub(super) ending: &'a Ending<'a>,
+    /// Rows of the tile that are neighbors along a row of the image.
+    pub(super) columns: usize,
 }
 
 impl Tile<'_> {
@@ -94,26 +98,77 @@ impl Tile<'_> {
     }
 
     fn finish(&self, b: &mut Builder, sums: &[Float], operands: &[Int]) {
-        for (index, sum) in sums.iter().enumerate() {
-            let (row, vector) = (index / self.vectors.len(), &self.vectors[index % self.vectors.len()]);
-            let place = |operand: usize| {
-                let stride = self.channels[operand];
-                (
-                    operands[operand],
-                    self.row_offsets[operand][row] + vector.channel * stride,
-                    stride,
-                )
-            };
-            let mut reads = Reads::new(self.lanes);
-            reads.push(*sum);
-            for operand in 2..operands.len() {
-                let (base, offset, stride) = place(operand);
-                reads.push(load_lanes(b, base, offset, stride, vector.valid, self.lanes));
+        let windows = self.windows();
+        let size: usize = self.ending.window().iter().product();
+        // A result's sums side by side, result by result.
+        let all: Vec<(usize, usize)> = windows
+            .iter()
+            .flat_map(|window| (0..self.vectors.len()).flat_map(|vector| window.iter().map(move |row| (*row, vector))))
+            .collect();
+        for some in all.chunks(size.max(TOGETHER)) {
+            let values: Vec<Float> = some
+                .chunks(TOGETHER)
+                .flat_map(|some| self.results(b, sums, operands, some))
+                .collect();
+            for (sums, values) in some.chunks(size).zip(values.chunks(size)) {
+                let (row, vector) = sums[0];
+                let value = self.window(b, values);
+                let (vector, stride) = (&self.vectors[vector], self.channels[1]);
+                let offset = self.row_offsets[1][row] + vector.channel * stride;
+                store_lanes(b, value, operands[1], offset, stride, vector.valid);
             }
-            let value = expression::evaluate(b, self.epilogue, &reads);
-            let (base, offset, stride) = place(1);
-            store_lanes(b, value, base, offset, stride, vector.valid);
         }
+    }
+
+    /// The rows that share a result.
+    fn windows(&self) -> Vec<Vec<usize>> {
+        let [rows, columns] = self.ending.window();
+        let whole = |first: &usize| {
+            (first / self.columns).is_multiple_of(rows) && (first % self.columns).is_multiple_of(columns)
+        };
+        let window = |first: usize| {
+            let offsets = (0..columns).flat_map(|column| (0..rows).map(move |row| row * self.columns + column));
+            offsets.map(|offset| first + offset).collect()
+        };
+        (0..self.rows()).filter(whole).map(window).collect()
+    }
+
+    /// The result of a window's values, column by column.
+    fn window(&self, b: &mut Builder, values: &[Float]) -> Float {
+        let [rows, _] = self.ending.window();
+        let columns: Vec<Float> = values
+            .chunks(rows)
+            .map(|column| self.ending.join(b, column.iter().copied()))
+            .collect();
+        let joined = self.ending.join(b, columns);
+        self.ending.result(b, joined)
+    }
+
+    /// Some sums, each of a row and a vector, after the epilogue.
+    fn results(&self, b: &mut Builder, sums: &[Float], operands: &[Int], some: &[(usize, usize)]) -> Vec<Float> {
+        let reads: Vec<Reads> = some
+            .iter()
+            .map(|(row, vector)| {
+                let sum = sums[row * self.vectors.len() + vector];
+                let vector = &self.vectors[*vector];
+                let mut reads = Reads::new(self.lanes);
+                reads.push(sum);
+                for operand in 2..operands.len() {
+                    let stride = self.channels[operand];
+                    let offset = self.row_offsets[operand][*row] + vector.channel * stride;
+                    reads.push(load_lanes(
+                        b,
+                        operands[operand],
+                        offset,
+                        stride,
+                        vector.valid,
+                        self.lanes,
+                    ));
+                }
+                reads
+            })
+            .collect();
+        expression::evaluate_together(b, self.ending.epilogue, &reads)
     }
 }
 

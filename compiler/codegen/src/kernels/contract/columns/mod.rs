@@ -18,6 +18,7 @@ use self::tile::Tile;
 use self::tiling::Tiling;
 use super::BuiltKernel;
 use super::operands::{Operands, Place};
+use super::pooled::Ending;
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Comparison, Int};
 use crate::kernels::row::{self, Piece, Vectors};
@@ -34,7 +35,7 @@ pub(super) fn build(step: &Step, contract: &Contract, machine: &Machine) -> Buil
     // Columns that are covered twice must not read what was written for them before.
     let epilogue_reads = &step.reads[2 + usize::from(contract.bias)..];
     let repeatable = epilogue_reads.iter().all(|read| read.buffer != y.buffer);
-    let row = row::cut(y.extents.column, machine, repeatable);
+    let row = row::cut(operands.extents.column, machine, repeatable);
     // Without depth, a run of steps is a row of taps.
     let along_taps = operands
         .tap_offsets
@@ -46,6 +47,7 @@ pub(super) fn build(step: &Step, contract: &Contract, machine: &Machine) -> Buil
     };
     let writer = Writer {
         runs: Runs::new(&operands.tap_offsets, contract.depth, step_stride),
+        ending: Ending::of(contract),
         tiling: Tiling::choose(&operands, &row, machine),
         operands,
         row,
@@ -59,6 +61,7 @@ struct Writer<'a> {
     row: Vec<Vectors>,
     tiling: Tiling,
     runs: Runs,
+    ending: Ending<'a>,
 }
 
 impl Writer<'_> {
@@ -71,7 +74,7 @@ impl Writer<'_> {
 
     fn kernel(&self) -> BuiltKernel {
         let contract = self.operands.contract;
-        let extents = self.operands.write.extents;
+        let extents = self.operands.extents;
         let (whole, more) = self.tiles_along();
         // Strips are blocks of rows; of an only row, tiles.
         let (strips, strip_columns) = if extents.row > 1 {
@@ -134,7 +137,7 @@ impl Writer<'_> {
 
     /// All tiles of some strips of one sample.
     fn strips(&self, b: &mut Builder, place: &Place, channels: usize, (first, last): (Int, Int)) {
-        let rows = self.operands.write.extents.row;
+        let rows = self.operands.extents.row;
         if rows == 1 {
             return self.along_row(b, place, (channels, 1), (first, last));
         }
@@ -197,13 +200,14 @@ impl Writer<'_> {
             lanes,
             column_step: contract.stride.column,
             channels,
-            valid: positions.iter().map(|(_, piece)| piece.valid).collect(),
+            rows,
+            pieces,
             offsets: offsets.collect(),
             moving,
             step_bytes: contract.width * ELEMENT_BYTES,
             runs: &self.runs,
             has_bias: contract.bias,
-            epilogue: &contract.epilogue,
+            ending: &self.ending,
         };
         tile.write(b, place);
     }

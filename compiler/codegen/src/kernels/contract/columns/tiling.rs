@@ -3,6 +3,7 @@
 use netc_schedule::Machine;
 
 use super::super::operands::Operands;
+use super::super::pooled;
 use crate::kernels::product::registers;
 use crate::kernels::row::Vectors;
 
@@ -21,17 +22,20 @@ impl Tiling {
     /// The sizes that a simple count of cycles likes best.
     pub(super) fn choose(operands: &Operands<'_>, row: &[Vectors], machine: &Machine) -> Self {
         let registers = registers(machine);
-        let (width, rows) = (operands.contract.width, operands.write.extents.row);
+        let (width, rows) = (operands.contract.width, operands.extents.row);
         let fits = |tiling: &Self| {
             let vectors = tiling.rows * tiling.vectors;
             // The second half of a vector that is put together of two loads.
             let extra = if operands.contract.stride.column == 1 { 2 } else { 4 };
             tiling.channels * vectors + tiling.channels.min(vectors) + extra <= registers
         };
+        let window = pooled::window(operands.contract.pooled);
+        // Two columns that share a window are in one vector, unless vectors have one lane.
+        let singles = if row[0].lanes == 1 { window[1] } else { 1 };
         let mut best: Option<(f64, Self)> = None;
         for channels in 1..=width.min(registers) {
-            for vectors in 1..=row[0].count().min(registers) {
-                for rows in 1..=rows.min(registers) {
+            for vectors in (singles..=row[0].count().min(registers)).step_by(singles) {
+                for rows in (window[0]..=rows.min(registers)).step_by(window[0]) {
                     let tiling = Self {
                         channels,
                         rows,
@@ -53,7 +57,7 @@ impl Tiling {
     fn cycles(&self, operands: &Operands<'_>, row: &[Vectors]) -> f64 {
         let steps = operands.depth_total() as f64;
         let column_step = operands.contract.stride.column;
-        let (width, rows) = (operands.contract.width, operands.write.extents.row);
+        let (width, rows) = (operands.contract.width, operands.extents.row);
         let mut tiles_of_row = vec![
             (row[0].lanes, self.vectors, row[0].whole / self.vectors),
             (

@@ -26,6 +26,7 @@ use netc_schedule::{Expression, Machine, Step};
 
 use self::points::Transforms;
 use super::operands::{Operands, Place};
+use super::pooled::Ending;
 use super::tile::{Tile, Vector};
 use super::{BuiltKernel, Cut};
 use crate::builder::{Builder, ELEMENT_BYTES};
@@ -222,6 +223,8 @@ impl<'a> Writer<'a> {
             })
             .collect();
         let runs = Runs::new(&[0], depth, 1);
+        let epilogue = Expression::identity();
+        let ending = Ending::alone(&epilogue);
         let heights = self.heights(vectors.len());
         b.for_range(0usize, self.positions(), 1, |b, point| {
             let distances = [source_point, product_point, point_weights].map(|bytes| b.multiply(point, bytes));
@@ -248,7 +251,8 @@ impl<'a> Writer<'a> {
                         channels: vec![ELEMENT_BYTES; 2],
                         runs: &runs,
                         has_bias: false,
-                        epilogue: &Expression::identity(),
+                        ending: &ending,
+                        columns: 1,
                     };
                     b.for_range(start, end, height, |b, row| {
                         let rows = [source_row, product_row].map(|bytes| b.multiply(row, bytes));

@@ -169,6 +169,7 @@ impl Case {
             lanes: Lanes::Channels,
             bias: self.bias,
             epilogue,
+            pooled: None,
         }
     }
 
