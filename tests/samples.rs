@@ -1,10 +1,14 @@
 //! Every operator of the graph, compiled, against the reference interpreter: random uses of each, on every kind of
-//! vectors that this processor has, for batches from none to five, on one thread and on two.
+//! vectors that this processor has, for batches from none to five, on one thread and on two. Inputs and outputs touch
+//! inaccessible pages, and inputs cannot be written, so that a stray access faults.
+
+#[path = "../compiler/codegen/src/testing/guarded.rs"]
+mod guarded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use netc::Tensor;
+use guarded::{Edge, Guarded};
 use netc::stages::codegen::{Level, compile};
 use netc::stages::graph::interpret::{Bindings, interpret};
 use netc::stages::graph::operators::concat::Concat;
@@ -22,11 +26,12 @@ use netc::stages::graph::operators::window::Window;
 use netc::stages::graph::samples::Sample;
 use netc::stages::graph::{Graph, NodeId, Operator, Type};
 use netc::stages::rewrite::optimize;
-use netc::stages::runtime::execute::{Options, Session};
-use netc::stages::runtime::program::Program;
+use netc::stages::runtime::execute::{InputRef, Options, OutputMut, Session};
+use netc::stages::runtime::program::{Port, Program};
 use netc::stages::runtime::random::Stream;
 use netc::stages::runtime::{DType, Init};
 use netc::stages::schedule::{Machine, plan};
+use netc::{Data, Tensor};
 
 /// Uses of each operator.
 const USES: u64 = 24;
@@ -73,19 +78,15 @@ fn compare(sample: &Sample, graph: &Graph, program: Program, batch: usize, which
     let batch = if is_batched { batch } else { 1 };
     let tensors = sample.tensors(batch);
     let names: Vec<String> = (0..tensors.len()).map(|index| format!("x{index}")).collect();
-    let named: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&tensors).collect();
+    let named: BTreeMap<&str, &Tensor> = names.iter().map(String::as_str).zip(&tensors).collect();
     let program = Arc::new(program);
-    let [one, two] = [1, 2].map(|threads| {
+    let [one, two] = [(1, Edge::End), (2, Edge::Start)].map(|(threads, edge)| {
         let options = Options {
             threads,
             ..Options::default()
         };
         let mut session = Session::with_init(Arc::clone(&program), options, 0).expect("no parameters to bind");
-        session
-            .run_tensors(&named)
-            .unwrap_or_else(|error| panic!("{which}: {error}"))
-            .remove(0)
-            .1
+        run_guarded(&mut session, batch, &named, edge, which)
     });
     assert!(same_bits(&one, &two), "{which}: threads change the result");
 
@@ -117,6 +118,71 @@ fn compare(sample: &Sample, graph: &Graph, program: Program, batch: usize, which
             "{which}: element {index} is {found}, expected {expected}\n{:?}",
             sample.operator
         );
+    }
+}
+
+/// The only output of a run whose inputs and output lie between inaccessible pages.
+fn run_guarded(
+    session: &mut Session,
+    batch: usize,
+    named: &BTreeMap<&str, &Tensor>,
+    edge: Edge,
+    which: &str,
+) -> Tensor {
+    let program = Arc::clone(session.program());
+    let count = |port: &Port| port.shape.element_count() * if port.batched { batch } else { 1 };
+    let guarded = |port: &Port| Guarded::new(&bytes(named[port.name.as_str()].data()), edge).read_only();
+    let mut inputs: Vec<Guarded> = program.inputs.iter().map(guarded).collect();
+    let [port] = program.outputs.as_slice() else {
+        panic!("{which}: a sample has one output")
+    };
+    // What is not written is no number that anybody expects.
+    let mut output = Guarded::new(&vec![0xff; count(port) * port.dtype.size_bytes()], edge);
+    // SAFETY: the pages hold as many elements as the port has, at an address aligned to them, for as long as `inputs`.
+    let reference = |(port, guarded): (&Port, &mut Guarded)| unsafe {
+        match port.dtype {
+            DType::F32 => InputRef::F32(std::slice::from_raw_parts(guarded.start().cast(), count(port))),
+            DType::I32 => InputRef::I32(std::slice::from_raw_parts(guarded.start().cast(), count(port))),
+            DType::U8 => InputRef::U8(std::slice::from_raw_parts(guarded.start().cast(), count(port))),
+            DType::I8 => InputRef::I8(std::slice::from_raw_parts(guarded.start().cast(), count(port))),
+        }
+    };
+    let references: Vec<InputRef<'_>> = program.inputs.iter().zip(&mut inputs).map(reference).collect();
+    // SAFETY: as above, and nobody else refers to these pages until the run is over.
+    let written = unsafe {
+        match port.dtype {
+            DType::F32 => OutputMut::F32(std::slice::from_raw_parts_mut(output.start().cast(), count(port))),
+            DType::I32 => OutputMut::I32(std::slice::from_raw_parts_mut(output.start().cast(), count(port))),
+            DType::U8 => OutputMut::U8(std::slice::from_raw_parts_mut(output.start().cast(), count(port))),
+            DType::I8 => OutputMut::I8(std::slice::from_raw_parts_mut(output.start().cast(), count(port))),
+        }
+    };
+    let done = session.run(batch, &references, &mut [written]);
+    done.unwrap_or_else(|error| panic!("{which}: {error}"));
+    let shape = if port.batched {
+        port.shape.with_batch(batch)
+    } else {
+        port.shape.clone()
+    };
+    Tensor::new(shape, data(port.dtype, &output.contents())).expect("as many as the port has")
+}
+
+fn bytes(data: &Data) -> Vec<u8> {
+    match data {
+        Data::F32(values) => values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
+        Data::I32(values) => values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
+        Data::U8(values) => values.clone(),
+        Data::I8(values) => values.iter().map(|value| value.cast_unsigned()).collect(),
+    }
+}
+
+fn data(dtype: DType, bytes: &[u8]) -> Data {
+    let (words, _) = bytes.as_chunks();
+    match dtype {
+        DType::F32 => Data::F32(words.iter().map(|word| f32::from_ne_bytes(*word)).collect()),
+        DType::I32 => Data::I32(words.iter().map(|word| i32::from_ne_bytes(*word)).collect()),
+        DType::U8 => Data::U8(bytes.to_vec()),
+        DType::I8 => Data::I8(bytes.iter().map(|byte| byte.cast_signed()).collect()),
     }
 }
 

@@ -1,8 +1,11 @@
 //! Runs one step's compiled code beside a naive loop over the same memory, and compares every byte of it.
 //!
-//! Each buffer ends where an inaccessible page begins, so reading past it faults; what a kernel should not touch holds
-//! random numbers that must survive. The code runs three ways (all tasks at once, one by one backwards, in two halves)
-//! and must leave the same bytes.
+//! The code runs three ways (all tasks at once, one by one backwards, in two halves) and must leave the same bytes. Each
+//! buffer touches an inaccessible page, once with its end and once with its start, so that a stray access faults; so does
+//! a write to what is only read. In the buffer that is written, what a kernel should not touch holds random numbers that
+//! must survive.
+
+mod guarded;
 
 use netc_runtime::DType;
 use netc_runtime::program::{KernelFunction, Tasks};
@@ -13,6 +16,8 @@ use crate::compile::level_of;
 use crate::jit::{Assembler, Code, host_module};
 use crate::kernels;
 use crate::x86::Level;
+
+pub(crate) use guarded::{Edge, Guarded};
 
 /// Order of a tensor's axes in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,12 +300,24 @@ fn run_by(step: &Step, machine: &Machine, level: Option<Level>, batch: usize, st
     let whole = [(0, count)].to_vec();
     let single = (0..count).rev().map(|task| (task, task + 1)).collect();
     let halves = [(count / 2, count), (0, count / 2)].to_vec();
-    let [result, others @ ..] = [whole, single, halves].map(|ranges: Vec<(u64, u64)>| {
-        let mut guarded: Vec<Guarded> = start.iter().map(|contents| Guarded::new(contents)).collect();
+    let ways = [(whole, Edge::End), (single, Edge::Start), (halves, Edge::End)];
+    let [result, others @ ..] = ways.map(|(ranges, edge): (Vec<(u64, u64)>, Edge)| {
+        let guard = |(index, contents): (usize, &Vec<f32>)| {
+            let buffer = Guarded::new(&bytes(contents), edge);
+            if step.write.buffer.index() == index || replaced(step, index) {
+                buffer
+            } else {
+                buffer.read_only()
+            }
+        };
+        let mut guarded: Vec<Guarded> = start.iter().enumerate().map(guard).collect();
         for (first, last) in ranges {
             call(&compiled, step, batch, &mut guarded, first, last);
         }
-        guarded.iter().map(Guarded::contents).collect::<Memory>()
+        guarded
+            .iter()
+            .map(|buffer| floats(&buffer.contents()))
+            .collect::<Memory>()
     });
     for other in &others {
         assert!(
@@ -317,61 +334,26 @@ fn call(compiled: &Compiled, step: &Step, batch: usize, memory: &mut [Guarded], 
         .map(|view| memory[view.buffer.index()].start().wrapping_add(4 * view.offset))
         .collect();
     // What scratch holds must not matter.
-    let mut scratch = Guarded::new(&vec![f32::NAN; compiled.scratch_bytes / 4]);
+    let mut scratch = Guarded::new(&bytes(&vec![f32::NAN; compiled.scratch_bytes / 4]), Edge::End);
     // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say; scratch
     // is as large as the kernel asked for.
     unsafe { (compiled.function)(arguments.as_ptr(), batch as u64, first, last, scratch.start()) }
 }
 
-/// Memory that ends at an inaccessible page and begins after known bytes.
-struct Guarded {
-    pages: region::Allocation,
-    count: usize,
-    usable: usize,
+/// Whether a buffer is read and written in the same step.
+fn replaced(step: &Step, buffer: usize) -> bool {
+    let Kernel::Pointwise(pointwise) = &step.kernel else {
+        return false;
+    };
+    let mut replaced = pointwise.replaces.iter().map(|each| &step.reads[each.read]);
+    replaced.any(|view| view.buffer.index() == buffer)
 }
 
-const BEFORE: u8 = 0xa5;
+fn bytes(buffer: &[f32]) -> Vec<u8> {
+    buffer.iter().flat_map(|value| value.to_ne_bytes()).collect()
+}
 
-impl Guarded {
-    fn new(contents: &[f32]) -> Self {
-        let page = region::page::size();
-        let usable = (4 * contents.len()).next_multiple_of(page).max(page);
-        let mut pages = region::alloc(usable + page, region::Protection::READ_WRITE).expect("memory for a test");
-        let start = pages.as_mut_ptr::<u8>();
-        // SAFETY: the guard page and the bytes before the contents lie inside the allocation just made.
-        unsafe {
-            region::protect(start.add(usable), page, region::Protection::NONE).expect("a guard page");
-            std::ptr::write_bytes(start, BEFORE, usable - 4 * contents.len());
-        }
-        let mut guarded = Self {
-            pages,
-            count: contents.len(),
-            usable,
-        };
-        let to = guarded.start().cast::<f32>();
-        // SAFETY: `count` floats fit between `start` and the guard page; both runs are apart.
-        unsafe { std::ptr::copy_nonoverlapping(contents.as_ptr(), to, contents.len()) };
-        guarded
-    }
-
-    fn start(&mut self) -> *mut u8 {
-        self.pages.as_mut_ptr::<u8>().wrapping_add(self.usable - 4 * self.count)
-    }
-
-    fn contents(&self) -> Vec<f32> {
-        let base = self.pages.as_ptr::<u8>();
-        let before = self.usable - 4 * self.count;
-        // SAFETY: the bytes up to the guard page are initialized and readable.
-        let (prefix, values) = unsafe {
-            (
-                std::slice::from_raw_parts(base, before),
-                std::slice::from_raw_parts(base.add(before).cast::<f32>(), self.count),
-            )
-        };
-        assert!(
-            prefix.iter().all(|byte| *byte == BEFORE),
-            "a kernel wrote before its buffer"
-        );
-        values.to_vec()
-    }
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (words, _) = bytes.as_chunks();
+    words.iter().map(|word| f32::from_ne_bytes(*word)).collect()
 }

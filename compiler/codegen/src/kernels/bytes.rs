@@ -265,11 +265,11 @@ fn walk(
 
 #[cfg(test)]
 mod tests {
-    use netc_schedule::{Axes, BufferId, Kernel};
+    use netc_schedule::{Axes, BufferId, Kernel, Machine};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{Order, any_order, compile, element, machines};
+    use crate::testing::{Edge, Guarded, Order, any_order, compile, element, machines};
 
     /// Rows and columns around every view that no kernel may touch.
     const HALO: usize = 1;
@@ -294,26 +294,27 @@ mod tests {
         (0..count).map(|index| (index * 37 + index / 7 * 11) as u8).collect()
     }
 
-    /// What a step leaves in its write's buffer on each machine, its tasks done one by one from the last; every byte
-    /// outside the view must survive.
+    /// What a step leaves in its write's buffer on each machine, its tasks done one by one from the last, for either
+    /// edge; every byte outside the view must survive.
     fn run(step: &Step) -> Vec<Vec<u8>> {
-        let machine = |machine| {
+        let machine = |(machine, edge): (Machine, Edge)| {
             let compiled = compile(step, &machine);
             let views = views(step);
-            let mut memories: Vec<Vec<u8>> = views.iter().map(|view| memory(view)).collect();
+            let mut memories: Vec<Guarded> = views.iter().map(|view| Guarded::new(&memory(view), edge)).collect();
             let arguments: Vec<*mut u8> = memories
                 .iter_mut()
                 .zip(&views)
-                .map(|(memory, view)| memory[view.offset * view.dtype.size_bytes()..].as_mut_ptr())
+                .map(|(memory, view)| memory.start().wrapping_add(view.offset * view.dtype.size_bytes()))
                 .collect();
             for task in (0..compiled.tasks.count(BATCH as u64)).rev() {
                 // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say;
                 // these kernels use no scratch.
                 unsafe { (compiled.function)(arguments.as_ptr(), BATCH as u64, task, task + 1, std::ptr::null_mut()) };
             }
-            memories.pop().expect("the write")
+            memories.pop().expect("the write").contents()
         };
-        machines().into_iter().map(machine).collect()
+        let edges = |machine: Machine| [(machine.clone(), Edge::Start), (machine, Edge::End)];
+        machines().into_iter().flat_map(edges).map(machine).collect()
     }
 
     /// Compares with a reference that gives each byte of the write from `(n, c, h, w)`.
