@@ -221,7 +221,7 @@ fn a_deep_residual_network_saturates() {
     assert!(
         per_run(&optimized.graph)
             .iter()
-            .all(|name| ["input", "conv", "relu", "add"].contains(name))
+            .all(|name| ["input", "conv", "winograd_conv", "relu", "add"].contains(name))
     );
 }
 
