@@ -164,24 +164,51 @@ impl Session {
         outputs: &mut [OutputMut<'_>],
     ) -> Result<(), RunError> {
         ports::check(&self.program, batch, inputs, outputs)?;
-        self.grow(batch).map_err(|source| RunError::Memory { batch, source })?;
+        let at_once = self.program.samples_at_once(batch);
+        self.grow(at_once)
+            .map_err(|source| RunError::Memory { batch, source })?;
         self.prepare();
-        self.addresses.inputs.clear();
-        self.addresses.inputs.extend(inputs.iter().map(InputRef::address));
-        self.addresses.outputs.clear();
-        self.addresses
-            .outputs
-            .extend(outputs.iter_mut().map(OutputMut::address));
+        if let Some(times) = &mut self.call_ns {
+            times.fill(0);
+        }
+        for first in (0..batch.max(1)).step_by(at_once.max(1)) {
+            self.place(first, inputs, outputs);
+            self.run_calls(at_once.min(batch - first));
+        }
+        self.prologue_is_stale = self.runs_outdate_prologue;
+        Ok(())
+    }
+
+    /// Notes where the caller's memory for the samples from `first` on is.
+    fn place(&mut self, first: usize, inputs: &[InputRef<'_>], outputs: &mut [OutputMut<'_>]) {
+        let distance = |port: &Port| {
+            let elements = if port.batched {
+                first * port.shape.element_count()
+            } else {
+                0
+            };
+            elements * port.dtype.size_bytes()
+        };
+        let at = |(port, address): (&Port, *mut u8)| address.wrapping_add(distance(port));
+        let (program, addresses) = (&self.program, &mut self.addresses);
+        let given = inputs.iter().map(InputRef::address);
+        addresses.inputs.clear();
+        addresses.inputs.extend(program.inputs.iter().zip(given).map(at));
+        let wanted = outputs.iter_mut().map(OutputMut::address);
+        addresses.outputs.clear();
+        addresses.outputs.extend(program.outputs.iter().zip(wanted).map(at));
+    }
+
+    /// All calls for some samples.
+    fn run_calls(&mut self, batch: usize) {
         let program = Arc::clone(&self.program);
         for (index, call) in program.calls.iter().enumerate() {
             let start = self.call_ns.is_some().then(Instant::now);
             self.call(call, batch);
             if let (Some(start), Some(times)) = (start, &mut self.call_ns) {
-                times[index] = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                times[index] += u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
             }
         }
-        self.prologue_is_stale = self.runs_outdate_prologue;
-        Ok(())
     }
 
     /// Runs on tensors by name and gives the outputs by name; batched ones have the batch in front. The batch is that of

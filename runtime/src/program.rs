@@ -12,6 +12,9 @@ use serde::Serialize;
 use crate::init::Init;
 use crate::tensor::{DType, Shape, Tensor};
 
+/// Bytes that stay near while they are used again: half of what a core can count on of a typical third cache.
+const CACHED_BYTES: usize = 8 << 20;
+
 /// The one signature of compiled kernels.
 ///
 /// - `arguments`: base addresses of the call's operands, reads first, then the write, in [`Call::arguments`]'s order.
@@ -270,6 +273,36 @@ impl Program {
         parameters
             .saturating_add(self.prepared_bytes)
             .saturating_add(self.fixed_bytes)
+    }
+
+    /// How many samples of a batch are best run from the first call to the last before the next ones are: all of them,
+    /// or as many as keep what calls hand on in a cache. No kernel's result depends on its neighbors, so none changes.
+    #[must_use]
+    pub fn samples_at_once(&self, batch: usize) -> usize {
+        let fitting = (CACHED_BYTES / self.batched_bytes.max(1)).clamp(1, batch.max(1));
+        if fitting >= batch || !self.samples_are_apart() {
+            return batch;
+        }
+        let sum = |bytes: fn(&Call) -> u64| self.calls.iter().map(bytes).fold(0, u64::saturating_add);
+        // What every part reads again, against what would go to memory and back.
+        let again = sum(|call| call.fixed_bytes).saturating_mul(batch.div_ceil(fitting) as u64 - 1);
+        let spared = sum(|call| call.batched_bytes).saturating_mul(batch as u64);
+        if 2 * again < spared { fitting } else { batch }
+    }
+
+    /// Whether every call works on each sample by itself and leaves nothing but its part of the outputs.
+    fn samples_are_apart(&self) -> bool {
+        let writes_samples = |call: &Call| match call.arguments.last() {
+            Some(Location::Batched { .. }) => true,
+            Some(Location::Output { index, .. }) => self.outputs[*index].batched,
+            _ => false,
+        };
+        let updates = self.parameters.iter().any(|slot| slot.updated);
+        !updates
+            && self
+                .calls
+                .iter()
+                .all(|call| call.batched && call.tasks.fixed == 0 && writes_samples(call))
     }
 
     /// Arena bytes for this many samples.

@@ -153,17 +153,10 @@ impl Tile<'_> {
                 let vector = &self.vectors[*vector];
                 let mut reads = Reads::new(self.lanes);
                 reads.push(sum);
-                for operand in 2..operands.len() {
+                for (operand, base) in operands.iter().enumerate().skip(2) {
                     let stride = self.channels[operand];
                     let offset = self.row_offsets[operand][*row] + vector.channel * stride;
-                    reads.push(load_lanes(
-                        b,
-                        operands[operand],
-                        offset,
-                        stride,
-                        vector.valid,
-                        self.lanes,
-                    ));
+                    reads.push(load_lanes(b, *base, offset, stride, vector.valid, self.lanes));
                 }
                 reads
             })
