@@ -13,6 +13,7 @@ use crate::expression::{Expression, Instruction, Value};
 use crate::geometry::two_dimensional;
 use crate::kernel::{Divisor, PoolKind, Pooled, Spread};
 use crate::planner::chosen_layout;
+use crate::winograd::holds_windows;
 
 /// Nodes that run as one step, and the name of the plan's calls for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,7 +240,11 @@ impl<'g> Absorption<'g> {
             let input = self.graph.inputs(pool)[0];
             let alone = self.uses.get(&input) == Some(&1);
             let alike = chosen_layout(self.graph, input) == chosen_layout(self.graph, pool);
-            let convolves = matches!(self.graph.node(self.start(input, absorbed)).operator, Operator::Conv(_));
+            let convolves = match &self.graph.node(self.start(input, absorbed)).operator {
+                Operator::Conv(_) => true,
+                Operator::WinogradConv(rule) => holds_windows(rule, pooled),
+                _ => false,
+            };
             (alone && alike && convolves).then_some((pool, (input, pooled)))
         };
         self.graph.ids().filter_map(ends).collect()

@@ -454,7 +454,11 @@ impl Kernel {
         match self {
             Self::Contract(Contract { pooled: None, .. }) => "contract",
             Self::Contract(_) => "contract_and_pool",
-            Self::Winograd(_) => "winograd",
+            Self::Winograd(Winograd {
+                contract: Contract { pooled: None, .. },
+                ..
+            }) => "winograd",
+            Self::Winograd(_) => "winograd_and_pool",
             Self::WinogradWeights(_) => "winograd_weights",
             Self::PackWeights(_) => "pack_weights",
             Self::InputGradient(_) => "input_gradient",

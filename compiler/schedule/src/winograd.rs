@@ -10,7 +10,7 @@ use netc_runtime::DType;
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::{Halo, forward_taps, two_dimensional};
-use crate::kernel::{Contract, Kernel, PackWeights, PoolWindow, Stride};
+use crate::kernel::{Contract, Kernel, PackWeights, PoolWindow, Pooled, Stride};
 use crate::planner::Planner;
 use crate::view::{Axes, View};
 
@@ -100,6 +100,15 @@ impl WinogradWeights {
     pub fn transformed_count(&self) -> usize {
         self.panels * self.tiling.positions() * self.elements
     }
+}
+
+/// Whether every window of a pool behind it lies in one tile.
+pub(crate) fn holds_windows(rule: &WinogradConv, pooled: Pooled) -> bool {
+    let tiling = Tiling::of(rule, &two_dimensional(&rule.window));
+    let fits = |(axis, size): (usize, usize)| {
+        size == 1 || (tiling.dilation[axis] == 1 && tiling.results[axis].is_multiple_of(size))
+    };
+    [pooled.rows, pooled.columns].into_iter().enumerate().all(fits)
 }
 
 /// The halo that tiles need around the source: every position of every tile, also of those that reach beyond the result.

@@ -53,18 +53,32 @@ const MAXIMUM: f64 = 3.0;
 pub(super) fn window(site: &Site<'_>) -> f64 {
     match site.operator {
         Operator::MaxPool(_) if is_byte(site.output) => one_by_one(site),
-        _ => joined_window_ns(site).max(site.traffic_ns()),
+        _ => windows(site, site.output, tap_operations(site)),
     }
 }
 
-/// Pooling as the end of its input's step: as many operations, but nothing is moved.
-pub(super) fn joined_window_ns(site: &Site<'_>) -> f64 {
-    let operations = match site.operator {
+/// Operations for the taps of a pool's window.
+fn tap_operations(site: &Site<'_>) -> f64 {
+    match site.operator {
         Operator::MaxPool(rule) => rule.window.tap_count() as f64 * MAXIMUM,
         Operator::AveragePool(rule) => rule.window.tap_count() as f64,
         _ => unreachable!("the table sends poolings"),
+    }
+}
+
+/// A pool as the end of its input's step: nothing is moved, and there is no loop around it. What lies channels first is
+/// in vectors of columns, which are parted into those of even and of odd columns.
+pub(super) fn joined_window_ns(site: &Site<'_>) -> f64 {
+    /// Permutes, which keep a port of their own busy and the values after them waiting.
+    const PARTING: f64 = 4.0;
+    let parting = if site.place.layout == Layout::ChannelsFirst {
+        PARTING
+    } else {
+        0.0
     };
-    windows_ns(site, site.output, operations)
+    let vectors = vectors_by_line(site, site.output, site.place.layout);
+    let cycles = vectors * (tap_operations(site) + parting) * site.machine.constants.operation_cycles;
+    site.machine.cycles_ns(cycles)
 }
 
 /// Whether a pool can be the end of its input's step: its windows are small and lie side by side, so that a tile of
@@ -92,17 +106,14 @@ pub(super) fn window_gradient(site: &Site<'_>) -> f64 {
     }
 }
 
-/// Windows of so many operations for a vector of channels, as a step.
+/// Windows of so many operations for a vector of channels.
 fn windows(site: &Site<'_>, result: &Type, operations: f64) -> f64 {
-    windows_ns(site, result, operations).max(site.traffic_ns())
-}
-
-/// The arithmetic of windows of so many operations for a vector of channels.
-fn windows_ns(site: &Site<'_>, result: &Type, operations: f64) -> f64 {
     let constants = &site.machine.constants;
     let (lines, vectors) = lines(site.machine, result, site.place.layout);
     let cycles = vectors.mul_add((operations + 1.0) * constants.operation_cycles, constants.loop_cycles);
-    site.machine.cycles_ns(lines * site.samples() * cycles)
+    site.machine
+        .cycles_ns(lines * site.samples() * cycles)
+        .max(site.traffic_ns())
 }
 
 const fn is_byte(ty: &Type) -> bool {

@@ -55,6 +55,7 @@ pub(crate) fn build(step: &Step, winograd: &Winograd, machine: &Machine) -> Buil
 struct Writer<'a> {
     tiling: &'a Tiling,
     contract: &'a Contract,
+    ending: Ending<'a>,
     operands: Operands<'a>,
     transforms: [Transforms; 2],
     machine: &'a Machine,
@@ -88,7 +89,7 @@ impl<'a> Writer<'a> {
     fn new(step: &'a Step, winograd: &'a Winograd, machine: &'a Machine) -> Self {
         let Winograd { tiling, contract } = winograd;
         let operands = Operands::new(step, contract);
-        let extents = operands.write.extents;
+        let extents = operands.extents;
         let counts = tiling.tiles([extents.row, extents.column]);
         let tiles = [0, 1].map(|axis| counts[axis] * tiling.dilation[axis]);
         let per_sample = tiles[0] * tiles[1];
@@ -111,6 +112,7 @@ impl<'a> Writer<'a> {
         Self {
             tiling,
             contract,
+            ending: Ending::of(contract),
             transforms: [0, 1].map(|axis| Transforms::new(tiling.results[axis], tiling.taps[axis])),
             machine,
             lanes: machine.panel_lanes(contract.panel),
@@ -188,7 +190,7 @@ impl<'a> Writer<'a> {
         let per_sample = self.tiles[0] * self.tiles[1];
         let (sample, within) = (b.divide(tile, per_sample), b.remainder(tile, per_sample));
         let indices = [b.divide(within, self.tiles[1]), b.remainder(within, self.tiles[1])];
-        let extents = self.operands.write.extents;
+        let extents = self.operands.extents;
         let mut at = self.operands.advance(b, place, sample, |moving| moving.sample);
         let mut there = [Int::Constant(0); 2];
         for (axis, extent) in [extents.row, extents.column].into_iter().enumerate() {

@@ -62,22 +62,22 @@ impl Writer<'_> {
             let bias = load_lanes(b, target.place.bias, 0, ELEMENT_BYTES, target.valid, target.lanes);
             sums.iter_mut().for_each(|sum| *sum = b.fadd(*sum, bias));
         }
-        let each = || {
-            (0..rows)
-                .flat_map(|row| (0..columns).map(move |column| [row, column]))
-                .zip(&sums)
-        };
-        let extents = self.operands.write.extents;
+        let window = self.ending.window();
+        let firsts: Vec<[usize; 2]> = (0..rows)
+            .step_by(window[0])
+            .flat_map(|row| (0..columns).step_by(window[1]).map(move |column| [row, column]))
+            .collect();
+        let extents = self.operands.extents;
         let exact =
             |axis: usize, extent: usize| extent.is_multiple_of(self.tiling.results[axis] * self.tiling.dilation[axis]);
         let exact = [exact(0, extents.row), exact(1, extents.column)];
-        let all = |b: &mut Builder| each().for_each(|(at, sum)| self.result(b, target, at, *sum));
+        let all = |b: &mut Builder| firsts.iter().for_each(|at| self.result(b, target, *at, &sums));
         if exact == [true, true] {
             return all(b);
         }
         // Of a tile that reaches beyond, each result asks for itself, row before column.
         let some = |b: &mut Builder| {
-            for (at, sum) in each() {
+            for &at in &firsts {
                 let inside = |axis: usize| {
                     (
                         Int::from(at[axis] * self.tiling.dilation[axis]),
@@ -87,7 +87,7 @@ impl Writer<'_> {
                 };
                 let ((r, less, rows), (c, _, columns)) = (inside(0), inside(1));
                 b.when(r, less, rows, |b| {
-                    b.when(c, less, columns, |b| self.result(b, target, at, *sum));
+                    b.when(c, less, columns, |b| self.result(b, target, at, &sums));
                 });
             }
         };
@@ -100,22 +100,38 @@ impl Writer<'_> {
         b.when_else(both, Comparison::Equal, reach[0] + reach[1] + 2, all, some);
     }
 
-    /// One vector of results through the epilogue.
-    fn result(&self, b: &mut Builder, target: &Target<'_>, [row, column]: [usize; 2], sum: Float) {
-        let [down, across] = self.tiling.dilation;
-        let place = |operand: usize| {
-            let moving = &self.operands.moving[operand];
-            let offset = row * down * moving.row + column * across * moving.column;
-            (target.place.moving[operand], offset, moving.channel)
-        };
+    /// One vector of results: the window of sums that starts here, through the epilogue and then joined.
+    fn result(&self, b: &mut Builder, target: &Target<'_>, [row, column]: [usize; 2], sums: &[Float]) {
+        let [rows, columns] = self.ending.window();
+        let down_each = (column..column + columns).map(|column| {
+            let values: Vec<Float> = (row..row + rows)
+                .map(|row| self.value(b, target, [row, column], sums))
+                .collect();
+            self.ending.join(b, values)
+        });
+        let down_each: Vec<Float> = down_each.collect();
+        let joined = self.ending.join(b, down_each);
+        let value = self.ending.result(b, joined);
+        let (base, offset, stride) = self.place(target, 1, [row, column]);
+        store_lanes(b, value, base, offset, stride, target.valid);
+    }
+
+    /// One vector of sums through the epilogue.
+    fn value(&self, b: &mut Builder, target: &Target<'_>, at: [usize; 2], sums: &[Float]) -> Float {
         let mut reads = Reads::new(target.lanes);
-        reads.push(sum);
+        reads.push(sums[at[0] * self.tiling.results[1] + at[1]]);
         for operand in 2..self.operands.moving.len() {
-            let (base, offset, stride) = place(operand);
+            let (base, offset, stride) = self.place(target, operand, at);
             reads.push(load_lanes(b, base, offset, stride, target.valid, target.lanes));
         }
-        let value = expression::evaluate(b, &self.contract.epilogue, &reads);
-        let (base, offset, stride) = place(1);
-        store_lanes(b, value, base, offset, stride, target.valid);
+        expression::evaluate(b, self.ending.epilogue, &reads)
+    }
+
+    /// An operand's address at a tile, bytes from there to a sum of it, and bytes between channels.
+    fn place(&self, target: &Target<'_>, operand: usize, [row, column]: [usize; 2]) -> (Int, usize, usize) {
+        let [down, across] = self.tiling.dilation;
+        let moving = &self.operands.moving[operand];
+        let offset = row * down * moving.row + column * across * moving.column;
+        (target.place.moving[operand], offset, moving.channel)
     }
 }

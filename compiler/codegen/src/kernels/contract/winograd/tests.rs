@@ -1,9 +1,12 @@
 //! Compiled convolutions by tiles against naive loops in f64, and how far rounding moves them.
 
-use netc_schedule::kernel::{Contract, Lanes, PackWeights, Stride, Tap, Tiling, Winograd, WinogradWeights};
+use netc_schedule::kernel::{
+    Contract, Lanes, PackWeights, PoolKind, Pooled, Stride, Tap, Tiling, Winograd, WinogradWeights,
+};
 use netc_schedule::{Axes, Expression, Instruction, Kernel, Machine, View};
 use proptest::prelude::*;
 
+use super::super::pooled::window;
 use super::points::Transforms;
 use crate::testing::{Memory, Order, Setup, any_order, element, machines};
 
@@ -24,6 +27,7 @@ struct Case {
     bias: bool,
     epilogue: usize,
     batch: usize,
+    pooled: Option<Pooled>,
 }
 
 fn any_axis() -> impl Strategy<Value = (usize, usize, usize)> {
@@ -60,6 +64,26 @@ fn any_case() -> impl Strategy<Value = Case> {
         bias: rest.0,
         epilogue: rest.1,
         batch: rest.2,
+        pooled: None,
+    })
+}
+
+/// Cases with a pool behind whose windows lie in tiles.
+fn any_pooled_case() -> impl Strategy<Value = Case> {
+    let kind = prop::sample::select(vec![PoolKind::Maximum, PoolKind::Average { count_padding: true }]);
+    (any_case(), kind, 1usize..3, 1usize..3).prop_map(|(mut case, kind, rows, columns)| {
+        let mut fitted = |axis: usize, size: usize| {
+            if case.tiling.results[axis].is_multiple_of(size) {
+                case.tiling.dilation[axis] = 1;
+                size
+            } else {
+                1
+            }
+        };
+        let (rows, columns) = (fitted(0, rows), fitted(1, columns));
+        case.pooled = Some(Pooled { kind, rows, columns });
+        case.epilogue = case.epilogue.min(2);
+        case
     })
 }
 
@@ -111,7 +135,9 @@ impl Case {
     fn setup(&self, machine: &Machine) -> (Setup, Vec<View>, View) {
         let mut setup = Setup::new(9).on(machine);
         let panel = machine.panel(self.width);
-        let tiles = self.tiling.tiles([self.out.0, self.out.1]);
+        let [down, across] = window(self.pooled);
+        let sums = (self.out.0 * down, self.out.1 * across);
+        let tiles = self.tiling.tiles([sums.0, sums.1]);
         let Tiling {
             results,
             taps,
@@ -126,7 +152,7 @@ impl Case {
         setup.fill(&weights, self.transformed(panel));
         let bias = setup.flat(self.groups * self.width);
         let out = (self.groups * self.width, self.out.0, self.out.1);
-        let full = setup.batched(out, self.orders.0, 0);
+        let full = setup.batched((out.0, sums.0, sums.1), self.orders.0, 0);
         let channel = setup.flat(self.groups * self.width);
         let y = setup.batched(out, self.orders.1, self.halo);
         let mut reads = vec![x, weights];
@@ -169,7 +195,19 @@ impl Case {
             lanes: Lanes::Channels,
             bias: self.bias,
             epilogue,
-            pooled: None,
+            pooled: self.pooled,
+        }
+    }
+
+    /// What is stored: a window of values as one.
+    fn result(&self, memory: &Memory, views: (&[View], &View), (n, c, h, w): (usize, usize, isize, isize)) -> f32 {
+        let [rows, columns] = window(self.pooled).map(|extent| extent as isize);
+        let values = (0..rows)
+            .flat_map(|row| (0..columns).map(move |column| (h * rows + row, w * columns + column)))
+            .map(|(h, w)| self.reference(memory, views, (n, c, h, w)));
+        match self.pooled.map(|pooled| pooled.kind) {
+            Some(PoolKind::Average { .. }) => values.sum::<f32>() / (rows * columns) as f32,
+            _ => values.fold(f32::NEG_INFINITY, f32::max),
         }
     }
 
@@ -214,7 +252,7 @@ impl Case {
                 contract: self.contract(machine.panel(self.width)),
             });
             setup.check(kernel, reads, y.clone(), self.batch, tolerance, |memory, n, c, h, w| {
-                let value = self.reference(memory, (&views, &y), (n, c, h, w));
+                let value = self.result(memory, (&views, &y), (n, c, h, w));
                 memory[y.buffer.index()][element(&y, n, c, h, w)] = value;
             });
         }
@@ -226,6 +264,11 @@ proptest! {
 
     #[test]
     fn sums_as_documented(case in any_case()) {
+        case.check();
+    }
+
+    #[test]
+    fn pools_as_documented(case in any_pooled_case()) {
         case.check();
     }
 
@@ -288,6 +331,7 @@ fn large_sums() {
         bias: true,
         epilogue: 0,
         batch,
+        pooled: None,
     };
     case(4, (13, 13), (48, 200), 2).check();
     case(2, (30, 30), (20, 24), 1).check();
@@ -313,6 +357,7 @@ fn measured_error(results: usize, taps: usize, axes: usize) -> f64 {
         bias: false,
         epilogue: 0,
         batch: 1,
+        pooled: None,
     };
     let machine = Machine::portable();
     let (setup, reads, y) = case.setup(&machine);
