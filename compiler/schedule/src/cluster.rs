@@ -18,7 +18,7 @@ use crate::winograd::holds_windows;
 /// Nodes that run as one step, and the name of the plan's calls for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// [`Cluster::name`].
+    /// The name of the step, which both layers of a fused pool share.
     pub name: String,
     /// From that node backwards.
     pub nodes: Vec<NodeId>,
