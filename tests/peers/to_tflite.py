@@ -23,7 +23,8 @@ def convolution(weight, bias, stride, padding, dilation, groups):
         if padding and not same:
             x = tf.pad(x, [[0, 0], [0, 0] if lines else [padding] * 2, [padding] * 2, [0, 0]])
         strides, dilations = [1, *across(stride), 1], [1, *across(dilation), 1]
-        parts = zip(tf.split(x, groups, 3), np.split(weight, groups, 3))
+        # A split in one part is an operator as well, which LiteRT leaves to slower kernels.
+        parts = zip(tf.split(x, groups, 3) if groups > 1 else [x], np.split(weight, groups, 3))
         parts = [tf.nn.conv2d(part, w, strides, "SAME" if same else "VALID", dilations=dilations) for part, w in parts]
         return (tf.concat(parts, 3) if groups > 1 else parts[0]) + bias
     return apply
