@@ -180,16 +180,7 @@ impl Planner<'_> {
                 let window = two_dimensional(&rule.window);
                 let Taps { taps, kernel_offsets } = forward_taps(&window);
                 let pack = Weights::of_convolution(&weight_shape, rule.groups).pack_forward(kernel_offsets, machine);
-                let source = self.contraction_source(inputs[0]);
-                Contraction {
-                    source,
-                    weights: inputs[1],
-                    bias: inputs.get(2).copied(),
-                    taps,
-                    stride: stride(&window),
-                    pack,
-                    in_place: None,
-                }
+                self.convolution(&inputs, taps, stride(&window), pack)
             }
             Operator::WinogradConv(rule) => {
                 let window = two_dimensional(&rule.window);
@@ -204,32 +195,14 @@ impl Planner<'_> {
                 } else {
                     weights.pack_forward(kernel_offsets, machine)
                 };
-                let source = self.contraction_source(inputs[0]);
-                Contraction {
-                    source,
-                    weights: inputs[1],
-                    bias: inputs.get(2).copied(),
-                    taps,
-                    stride: stride(&window),
-                    pack,
-                    in_place: None,
-                }
+                self.convolution(&inputs, taps, stride(&window), pack)
             }
             Operator::ConvGradInput(rule) => {
                 let window = two_dimensional(&rule.window);
                 let phase = backward_phases(&window).remove(0);
                 let pack = Weights::of_convolution(&weight_shape, rule.groups)
                     .pack_backward(phase.taps.kernel_offsets, machine);
-                let source = self.contraction_source(inputs[0]);
-                Contraction {
-                    source,
-                    weights: inputs[1],
-                    bias: None,
-                    taps: phase.taps.taps,
-                    stride: EVERY,
-                    pack,
-                    in_place: None,
-                }
+                self.convolution(&inputs, phase.taps.taps, EVERY, pack)
             }
             Operator::Dense(_) => {
                 let in_place = is_large(&weight_shape).then_some(Lanes::Depth);
@@ -265,6 +238,19 @@ impl Planner<'_> {
                 }
             }
             other => unreachable!("`{}` is no contraction", other.name()),
+        }
+    }
+
+    /// A contraction of an image with packed weights: inputs are the image, the weights and perhaps a bias.
+    fn convolution(&mut self, inputs: &[NodeId], taps: Vec<Tap>, stride: Stride, pack: PackWeights) -> Contraction {
+        Contraction {
+            source: self.contraction_source(inputs[0]),
+            weights: inputs[1],
+            bias: inputs.get(2).copied(),
+            taps,
+            stride,
+            pack,
+            in_place: None,
         }
     }
 

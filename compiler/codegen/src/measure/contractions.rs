@@ -16,7 +16,6 @@ pub(super) fn measure(machine: &Machine, peak: f64) {
 }
 
 /// One case forward, in every form that it can take.
-#[expect(clippy::print_stdout, reason = "the table is what this is for")]
 fn contract_row(case: &Case, machine: &Machine, peak: f64) {
     for form in [Form::Last, Form::FirstToLast, Form::Columns] {
         let (step, setup) = case.contract(machine, form);
@@ -30,21 +29,12 @@ fn contract_row(case: &Case, machine: &Machine, peak: f64) {
             Form::Columns if Lanes::fit_columns(&step.reads[0], &step.write, stride) => "columns",
             Form::Columns => continue,
         };
-        let compile = compile_us(&step, machine);
-        let seconds = time(&step, &setup, machine, case.batch);
-        let speed = 2.0 * case.macs() as f64 / seconds / 1e9;
-        println!(
-            "  {:28} {name:14} {:9.2} us {speed:6.1} GFLOP/s ({:3.0} %)  compiled in {compile:.0} us",
-            case.name,
-            seconds * 1e6,
-            100.0 * speed / peak,
-        );
+        row(case, name, (&step, &setup), machine, peak);
     }
 }
 
 /// One case by tiles of every size that the rewriter tries. Shares of the peak may pass 100 %: the multiplications counted
 /// are those that a convolution would need without tiles.
-#[expect(clippy::print_stdout, reason = "the table is what this is for")]
 fn tile_rows(case: &Case, machine: &Machine, peak: f64) {
     let taps = [case.kernel.0, case.kernel.1];
     if case.stride > 1 || taps == [1, 1] {
@@ -63,30 +53,26 @@ fn tile_rows(case: &Case, machine: &Machine, peak: f64) {
             continue;
         }
         let (step, setup) = case.winograd(machine, results);
-        let compile = compile_us(&step, machine);
-        let seconds = time(&step, &setup, machine, case.batch);
-        let speed = 2.0 * case.macs() as f64 / seconds / 1e9;
-        println!(
-            "  {:28} {:14} {:9.2} us {speed:6.1} GFLOP/s ({:3.0} %)  compiled in {compile:.0} us",
-            case.name,
-            format!("tiles of {}x{}", results[0], results[1]),
-            seconds * 1e6,
-            100.0 * speed / peak,
-        );
+        let name = format!("tiles of {}x{}", results[0], results[1]);
+        row(case, &name, (&step, &setup), machine, peak);
     }
 }
 
 /// The weight gradient of one case.
-#[expect(clippy::print_stdout, reason = "the table is what this is for")]
 fn weight_gradient_row(case: &Case, machine: &Machine, peak: f64) {
     let (step, setup) = case.weight_gradient(machine);
-    let compile = compile_us(&step, machine);
-    let seconds = time(&step, &setup, machine, case.batch);
+    row(case, "its gradient", (&step, &setup), machine, peak);
+}
+
+/// Times one step of a case and prints its row.
+#[expect(clippy::print_stdout, reason = "the table is what this is for")]
+fn row(case: &Case, name: &str, (step, setup): (&Step, &Setup), machine: &Machine, peak: f64) {
+    let compile = compile_us(step, machine);
+    let seconds = time(step, setup, machine, case.batch);
     let speed = 2.0 * case.macs() as f64 / seconds / 1e9;
     println!(
-        "  {:28} {:14} {:9.2} us {speed:6.1} GFLOP/s ({:3.0} %)  compiled in {compile:.0} us",
+        "  {:28} {name:14} {:9.2} us {speed:6.1} GFLOP/s ({:3.0} %)  compiled in {compile:.0} us",
         case.name,
-        "its gradient",
         seconds * 1e6,
         100.0 * speed / peak,
     );
