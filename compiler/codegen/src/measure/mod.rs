@@ -95,25 +95,36 @@ fn compile_us(step: &Step, machine: &Machine) -> f64 {
     best * 1e6
 }
 
+/// A line of a cache: programs keep what kernels work on in whole ones, so it is measured like that.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([f32; 16]);
+
+/// These floats in lines of their own.
+fn lines(floats: &[f32]) -> Vec<Line> {
+    let mut lines = vec![Line([0.0; 16]); floats.len().div_ceil(16)];
+    for (line, floats) in lines.iter_mut().zip(floats.chunks(16)) {
+        line.0[..floats.len()].copy_from_slice(floats);
+    }
+    lines
+}
+
 /// Seconds of one run of all tasks on this thread.
 fn time(step: &Step, setup: &Setup, machine: &Machine, batch: usize) -> f64 {
     let compiled: Compiled = compile(step, machine);
-    let mut memory = setup.memory(batch);
+    let mut memory: Vec<Vec<Line>> = setup.memory(batch).iter().map(|floats| lines(floats)).collect();
     let mut arguments = Vec::new();
     for view in step.reads.iter().chain([&step.write]) {
-        arguments.push(
-            memory[view.buffer.index()]
-                .as_mut_ptr()
-                .wrapping_add(view.offset)
-                .cast::<u8>(),
-        );
+        let start = memory[view.buffer.index()].as_mut_ptr().cast::<f32>();
+        arguments.push(start.wrapping_add(view.offset).cast::<u8>());
     }
     let tasks = compiled.tasks.count(batch as u64);
-    let mut scratch = vec![[0u8; 64]; compiled.scratch_bytes.div_ceil(64)];
+    let mut scratch = vec![Line([0.0; 16]); compiled.scratch_bytes.div_ceil(64)];
     let scratch = scratch.as_mut_ptr().cast::<u8>();
     // SAFETY: arguments are the operands' addresses in the kernel's order, in buffers as large as the views say; scratch
     // is as large as the kernel asked for.
     let seconds = fastest(|| unsafe { (compiled.function)(arguments.as_ptr(), batch as u64, 0, tasks, scratch) });
-    assert!(memory[step.write.buffer.index()].iter().all(|value| value.is_finite()));
+    let written = &memory[step.write.buffer.index()];
+    assert!(written.iter().flat_map(|line| line.0).all(f32::is_finite));
     seconds
 }

@@ -6,8 +6,8 @@ use super::Site;
 use super::product::{ELEMENT, Product, elements, extents, positions, source_ns, two};
 
 /// Operations on a vector for each point of a tile: loads, stores and sums on the way to points, and from points.
-const SOURCE_OPERATIONS: f64 = 4.5;
-const RESULT_OPERATIONS: f64 = 3.5;
+const SOURCE_OPERATIONS: f64 = 3.0;
+const RESULT_OPERATIONS: f64 = 3.0;
 /// Bytes of points that a task works on, and how many tiles it takes within limits, as the kernel has it.
 const SCRATCH: f64 = 512.0 * 1024.0;
 const TILES: (f64, f64) = (16.0, 96.0);

@@ -121,8 +121,16 @@ fn sum(b: &mut Builder, factors: &[f64], inputs: &[Float]) -> Float {
     total
 }
 
-/// Writes a map along rows, then one along columns, of a tile of registers given row by row.
+/// Writes a map down the columns, then one across the rows, of a tile of registers given row by row.
 pub(super) fn write_both(b: &mut Builder, [down, across]: [&Map; 2], tile: &[Float]) -> Vec<Float> {
+    write_down(b, down, tile)
+        .chunks(tile.len() / down.inputs())
+        .flat_map(|row| across.write(b, row))
+        .collect()
+}
+
+/// Writes a map down the columns of a tile of registers given row by row.
+pub(super) fn write_down(b: &mut Builder, down: &Map, tile: &[Float]) -> Vec<Float> {
     let columns = tile.len() / down.inputs();
     let down_each: Vec<Vec<Float>> = (0..columns)
         .map(|column| {
@@ -131,10 +139,7 @@ pub(super) fn write_both(b: &mut Builder, [down, across]: [&Map; 2], tile: &[Flo
         })
         .collect();
     (0..down.outputs())
-        .flat_map(|row| {
-            let inputs: Vec<Float> = down_each.iter().map(|column| column[row]).collect();
-            across.write(b, &inputs)
-        })
+        .flat_map(|row| down_each.iter().map(move |column| column[row]))
         .collect()
 }
 

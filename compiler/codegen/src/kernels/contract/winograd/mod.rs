@@ -7,6 +7,8 @@
 //!                   y = epilogue(bias + Aᵀ M A)              [result]
 //! ```
 //!
+//! Where sums are short and registers many, products turn into `M A` before they are stored [rows].
+//!
 //! `V` and `M` are scratch of the thread and stay in its cache: a task takes as many tiles as that allows, of one sample
 //! or of several. Where a sample has few tiles and many channels, tasks also share the channels of the result, and each
 //! transforms the source for itself. Sums over depth have one order whatever the task, so results do not depend on it.
@@ -16,6 +18,7 @@
 mod linear;
 mod points;
 mod result;
+mod rows;
 mod source;
 mod weights;
 
@@ -39,11 +42,15 @@ const SCRATCH_BYTES: usize = 512 * 1024;
 /// Tiles of a task, within limits: too few read the weights too often, more gain nothing.
 const FEWEST_TILES: usize = 16;
 const MOST_TILES: usize = 96;
+/// Terms of a sum up to which stores of products would outweigh it.
+const SHORT_SUM: usize = 32;
+/// Registers that hold a row of points of enough tiles.
+const MANY_REGISTERS: usize = 32;
 /// Channels of the result below which tasks do not share them: each would transform the source again for too little.
 const CHANNELS_PER_TASK: usize = 128;
 /// Tasks in a sample that are enough for any number of threads worth having.
 const ENOUGH_TASKS: usize = 4;
-/// What rows of scratch are padded by, so that the same channel at every point does not fall on one set of a cache.
+/// What points are padded by, so that the same channel at every point does not fall on one set of a cache.
 const LINE_BYTES: usize = 64;
 
 /// Builds the kernel.
@@ -69,6 +76,8 @@ struct Writer<'a> {
     across: Cut,
     /// Bytes of a tile's row in `V` and in `M`.
     row_bytes: [usize; 2],
+    /// Whether rows of points become rows of results before they are stored.
+    by_rows: bool,
 }
 
 /// The tiles that a task works on: `count` from the number `first` on, counted through the batch.
@@ -121,6 +130,16 @@ impl<'a> Writer<'a> {
             across,
             row_bytes,
             operands,
+            by_rows: machine.vector_registers >= MANY_REGISTERS && contract.depth <= SHORT_SUM,
+        }
+    }
+
+    /// Vectors of a tile that are stored between products and results.
+    fn stored(&self) -> usize {
+        if self.by_rows {
+            self.tiling.points()[0] * self.tiling.results[1]
+        } else {
+            self.positions()
         }
     }
 
@@ -142,13 +161,15 @@ impl<'a> Writer<'a> {
             (self.most / per_sample, Cut::new(per_sample, per_sample))
         };
         let parts = along.parts * self.across.parts * self.contract.groups;
-        let [source_bytes, product_bytes] = self.point_bytes().map(|bytes| bytes * self.positions());
+        let [source_point, product_point] = self.point_bytes();
+        let (source_bytes, product_bytes) = (source_point * self.positions(), product_point * self.stored());
 
         let mut b = Builder::new();
         let place = self.operands.arguments(&mut b);
         let batch = self.operands.samples(&mut b);
-        let source = b.scratch(source_bytes + product_bytes);
+        let source = b.scratch(source_bytes + product_bytes + self.strip_bytes());
         let products = b.add(source, source_bytes);
+        let strip = b.add(products, product_bytes);
         b.tasks(|b, task| {
             let (index, part) = (b.divide(task, parts), b.remainder(task, parts));
             let (rest, stretch) = (b.divide(part, along.parts), b.remainder(part, along.parts));
@@ -174,8 +195,12 @@ impl<'a> Writer<'a> {
                     count: b.multiply(there, per_sample),
                 }
             };
-            self.transform_source(b, &place, source, tiles, part);
-            self.multiply(b, &place, [source, products], tiles.count, part);
+            self.transform_source(b, &place, [source, strip], tiles, part);
+            if self.by_rows {
+                self.multiply_rows(b, &place, [source, products], tiles.count, part);
+            } else {
+                self.multiply(b, &place, [source, products], tiles.count, part);
+            }
             self.transform_products(b, &place, products, tiles, part);
         });
         BuiltKernel {
@@ -284,9 +309,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Bytes of a row of scratch: whole lines.
+/// Bytes of a row of scratch: whole lines or an even part of one, and room for whole vectors.
 const fn padded(bytes: usize) -> usize {
-    bytes.next_multiple_of(LINE_BYTES)
+    if bytes < LINE_BYTES {
+        bytes.next_power_of_two()
+    } else {
+        bytes.next_multiple_of(LINE_BYTES)
+    }
 }
 
 /// At most `most` at a time so that `count` is cut evenly; if that is fewer, as many whole counts as fit.

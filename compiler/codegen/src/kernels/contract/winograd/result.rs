@@ -1,6 +1,6 @@
 //! Products at points to results.
 
-use super::linear::write_both;
+use super::linear::{write_both, write_down};
 use super::{Batch, Part, Writer};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::expression::{self, Reads};
@@ -54,10 +54,13 @@ impl Writer<'_> {
     /// One vector of channels of one tile, as far as the tile lies in the result.
     fn results(&self, b: &mut Builder, from: Int, target: &Target<'_>, there: [Int; 2]) {
         let [rows, columns] = self.tiling.results;
-        let points = (0..self.positions()).map(|point| b.load(from, point * self.point_bytes()[1], target.lanes));
+        let points = (0..self.stored()).map(|point| b.load(from, point * self.point_bytes()[1], target.lanes));
         let points: Vec<Float> = points.collect();
-        let maps = [&self.transforms[0].results, &self.transforms[1].results];
-        let mut sums = write_both(b, maps, &points);
+        let mut sums = if self.by_rows {
+            write_down(b, &self.transforms[0].results, &points)
+        } else {
+            write_both(b, [0, 1].map(|axis| &self.transforms[axis].results), &points)
+        };
         if self.contract.bias {
             let bias = load_lanes(b, target.place.bias, 0, ELEMENT_BYTES, target.valid, target.lanes);
             sums.iter_mut().for_each(|sum| *sum = b.fadd(*sum, bias));
