@@ -12,9 +12,6 @@ use serde::Serialize;
 use crate::init::Init;
 use crate::tensor::{DType, Shape, Tensor};
 
-/// Bytes that stay near while they are used again: half of what a core can count on of a typical third cache.
-const CACHED_BYTES: usize = 8 << 20;
-
 /// The one signature of compiled kernels.
 ///
 /// - `arguments`: base addresses of the call's operands, reads first, then the write, in [`Call::arguments`]'s order.
@@ -196,6 +193,8 @@ pub struct Program {
     pub batched_bytes: usize,
     /// Bytes of arena that do not depend on the batch.
     pub fixed_bytes: usize,
+    /// Bytes that calls may hand on so that they stay in a cache until they are read.
+    pub cached_bytes: usize,
     /// Bytes that each thread needs for itself while it runs a kernel.
     pub scratch_bytes: usize,
     /// Bytes of machine code.
@@ -279,7 +278,7 @@ impl Program {
     /// or as many as keep what calls hand on in a cache. No kernel's result depends on its neighbors, so none changes.
     #[must_use]
     pub fn samples_at_once(&self, batch: usize) -> usize {
-        let fitting = (CACHED_BYTES / self.batched_bytes.max(1)).clamp(1, batch.max(1));
+        let fitting = (self.cached_bytes / self.batched_bytes.max(1)).clamp(1, batch.max(1));
         if fitting >= batch || !self.samples_are_apart() {
             return batch;
         }

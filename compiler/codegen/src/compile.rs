@@ -12,6 +12,9 @@ use crate::kernels::{self, BuiltKernel};
 use crate::lower_cranelift::LANES;
 use crate::x86::Level;
 
+/// The share of the last cache that a program counts on: a half, others want some of it too.
+const SHARE_OF_CACHE: usize = 2;
+
 /// Compiles a plan for the processor we run on.
 ///
 /// The plan must hold what its types promise: views inside their buffers, operands in each kernel's order. It comes
@@ -45,6 +48,7 @@ pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> 
         prepared_bytes: plan.prepared_bytes,
         batched_bytes: plan.batched_bytes,
         fixed_bytes: plan.fixed_bytes,
+        cached_bytes: machine.caches.last_bytes / SHARE_OF_CACHE,
         scratch_bytes: scratch_bytes.unwrap_or(0),
         code_bytes,
         code: code.owner(),

@@ -37,6 +37,7 @@ mod model;
 mod network;
 mod options;
 pub mod pipeline;
+mod processor;
 pub mod stacking;
 mod training;
 

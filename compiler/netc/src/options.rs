@@ -4,8 +4,8 @@ use netc_codegen::Level;
 use netc_rewrite::Machine as CostMachine;
 use netc_schedule::Machine;
 
-use crate::calibration;
 use crate::error::Error;
+use crate::{calibration, processor};
 
 /// How to compile and run. Only `strict` and `cost`, by the rewrites that they choose, may change a result, by rounding.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,8 +99,8 @@ impl Options {
         }
         let machine = match cpu {
             Cpu::Portable => Machine::portable(),
-            Cpu::Avx2 => Machine::avx2(),
-            Cpu::Avx512 => Machine::avx512(),
+            Cpu::Avx2 => Machine::avx2().with_caches(processor::caches()),
+            Cpu::Avx512 => Machine::avx512().with_caches(processor::caches()),
         };
         Ok(Self {
             machine,

@@ -22,7 +22,7 @@ mod winograd;
 pub use cluster::{Layer, layers};
 pub use expression::{Expression, Instruction};
 pub use kernel::Kernel;
-pub use machine::Machine;
+pub use machine::{Caches, Machine};
 pub use plan::{Buffer, ParameterSlot, Place, Plan, Port, Step};
 pub use planner::plan;
 pub use text::to_text;

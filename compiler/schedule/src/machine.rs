@@ -12,6 +12,25 @@ pub struct Machine {
     pub lanes: usize,
     /// Vector registers.
     pub vector_registers: usize,
+    /// What stays near a core.
+    pub caches: Caches,
+}
+
+/// Sizes of the caches that work is cut for. They change how much is done at a time, never a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caches {
+    /// Bytes of the second cache, which a core has for itself.
+    pub second_bytes: usize,
+    /// Bytes of the last one before memory, which cores share.
+    pub last_bytes: usize,
+}
+
+impl Caches {
+    /// Of a server core of these years, where nothing is known.
+    pub const TYPICAL: Self = Self {
+        second_bytes: 1 << 20,
+        last_bytes: 16 << 20,
+    };
 }
 
 impl Machine {
@@ -21,6 +40,7 @@ impl Machine {
         Self {
             lanes: 4,
             vector_registers: 16,
+            caches: Caches::TYPICAL,
         }
     }
 
@@ -30,6 +50,7 @@ impl Machine {
         Self {
             lanes: 8,
             vector_registers: 16,
+            caches: Caches::TYPICAL,
         }
     }
 
@@ -39,7 +60,14 @@ impl Machine {
         Self {
             lanes: 16,
             vector_registers: 32,
+            caches: Caches::TYPICAL,
         }
+    }
+
+    /// The same with caches of other sizes.
+    #[must_use]
+    pub const fn with_caches(self, caches: Caches) -> Self {
+        Self { caches, ..self }
     }
 
     /// Destination channels that a contraction with `width` of them in a group keeps side by side in registers: one or

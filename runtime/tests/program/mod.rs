@@ -153,6 +153,7 @@ pub(crate) fn affine() -> Program {
         batched_bytes: 2 * SAMPLE_BYTES,
         scratch_bytes: SAMPLE_BYTES,
         fixed_bytes: 64,
+        cached_bytes: 1 << 20,
         code_bytes: 0,
         code: Arc::new(()),
     }

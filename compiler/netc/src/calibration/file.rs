@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::options::Cpu;
+use crate::processor;
 
 /// The format that this version writes. Constants change their meaning with the kernels they describe.
 const FORMAT: u32 = 1;
@@ -35,7 +36,7 @@ impl Description {
     pub fn new(cpu: Cpu, machine: Machine) -> Self {
         Self {
             format: FORMAT,
-            processor: processor(),
+            processor: processor::name(),
             cpu: cpu.name().to_owned(),
             machine,
         }
@@ -54,7 +55,7 @@ pub fn load(cpu: Cpu) -> Result<Option<Machine>, Error> {
         return Ok(None);
     }
     let description = read(&path)?;
-    let expected = (processor(), cpu.name());
+    let expected = (processor::name(), cpu.name());
     if (&description.processor, description.cpu.as_str()) != (&expected.0, expected.1) {
         let Description { processor, cpu, .. } = description;
         let problem = format!(
@@ -142,25 +143,7 @@ pub fn cache_file(cpu: Cpu) -> Option<PathBuf> {
             '-'
         }
     };
-    let name: String = processor().chars().map(plain).collect();
+    let name: String = processor::name().chars().map(plain).collect();
     let words: Vec<&str> = name.split('-').filter(|word| !word.is_empty()).collect();
     Some(folder.join(format!("machine-{}-{}.json", words.join("-"), cpu.name())))
-}
-
-/// This processor's name for itself, with what tells it from others of that name.
-#[cfg(target_arch = "x86_64")]
-fn processor() -> String {
-    let id = raw_cpuid::CpuId::new();
-    let brand = id.get_processor_brand_string();
-    let brand = brand.as_ref().map_or("x86-64", |brand| brand.as_str().trim());
-    id.get_feature_info().map_or(brand.to_owned(), |info| {
-        let (family, model, stepping) = (info.family_id(), info.model_id(), info.stepping_id());
-        format!("{brand}, family {family} model {model} stepping {stepping}")
-    })
-}
-
-/// This processor's architecture: other processors do not say more to a program.
-#[cfg(not(target_arch = "x86_64"))]
-fn processor() -> String {
-    std::env::consts::ARCH.to_owned()
 }

@@ -37,8 +37,8 @@ use crate::ir::Int;
 use crate::kernels::product::{fits, registers, step_cycles};
 use crate::kernels::taps::Runs;
 
-/// Bytes of scratch that a task should not need more of: half of a typical second cache.
-const SCRATCH_BYTES: usize = 512 * 1024;
+/// The share of the second cache that the scratch of a task may take: a half, the rest is for weights and images.
+const SHARE_OF_CACHE: usize = 2;
 /// Tiles of a task, within limits: too few read the weights too often, more gain nothing.
 const FEWEST_TILES: usize = 16;
 const MOST_TILES: usize = 96;
@@ -109,7 +109,7 @@ impl<'a> Writer<'a> {
             |panels: usize| [contract.depth, panels * contract.panel].map(|count| padded(count * ELEMENT_BYTES));
         let fitting = |row_bytes: [usize; 2]| {
             let tile = tiling.positions() * (row_bytes[0] + row_bytes[1]);
-            (SCRATCH_BYTES / tile).clamp(FEWEST_TILES, MOST_TILES)
+            (machine.caches.second_bytes / SHARE_OF_CACHE / tile).clamp(FEWEST_TILES, MOST_TILES)
         };
         let whole = fitting(bytes(panels));
         let across = if per_sample.div_ceil(whole) < ENOUGH_TASKS {
