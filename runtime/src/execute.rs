@@ -295,6 +295,24 @@ impl Session {
                 self.call(call, 0);
             }
             self.prologue_is_stale = false;
+            if !self.runs_outdate_prologue {
+                self.give_pages_back();
+            }
+        }
+    }
+
+    /// Tells the system that it may take memory that only the prologue used: temporaries, and weights in a mapped file that
+    /// runs read in a prepared form.
+    fn give_pages_back(&mut self) {
+        self.fixed.clear_lazily();
+        let reads = |index: usize| {
+            let mut arguments = self.program.calls.iter().flat_map(|call| &call.arguments);
+            arguments.any(|argument| matches!(*argument, Location::Parameter { index: read, .. } if read == index))
+        };
+        for (index, (parameter, slot)) in self.parameters.iter().zip(&self.program.parameters).enumerate() {
+            if !reads(index) {
+                parameter.give_pages_back(slot);
+            }
         }
     }
 

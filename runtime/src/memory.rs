@@ -58,7 +58,7 @@ enum Backing {
     /// The allocator, under this layout.
     Allocated(Layout),
     /// A mapping of its own, unmapped when dropped.
-    Mapped(#[expect(dead_code, reason = "owned for its drop")] MmapMut),
+    Mapped(MmapMut),
 }
 
 // SAFETY: a region owns its bytes alone, as `Box<[u8]>` does; writing safely takes `&mut self`.
@@ -122,6 +122,19 @@ impl Region {
             size_bytes,
             backing: Backing::Mapped(mapping),
         })
+    }
+
+    /// Makes every byte zero, and lets the system take their memory until they are used again.
+    pub(crate) fn clear_lazily(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Backing::Mapped(mapping) = &self.backing {
+            // SAFETY: `&mut self` is the only access to these bytes, which no other process shares; what is dropped of such
+            // a mapping reads as zeros.
+            if unsafe { mapping.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) }.is_ok() {
+                return;
+            }
+        }
+        self.bytes_mut().fill(0);
     }
 
     /// Number of bytes.

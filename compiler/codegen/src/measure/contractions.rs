@@ -40,7 +40,7 @@ fn tile_rows(case: &Case, machine: &Machine, peak: f64) {
     if case.stride > 1 || taps == [1, 1] {
         return;
     }
-    for points in [4usize, 6, 8] {
+    for points in [4usize, 5, 6, 8] {
         let results = taps.map(|taps| {
             if taps == 1 {
                 1
@@ -49,7 +49,7 @@ fn tile_rows(case: &Case, machine: &Machine, peak: f64) {
             }
         });
         let worth = |axis: usize| taps[axis] == 1 || results[axis] > 1;
-        if !worth(0) || !worth(1) || (points > 6 && taps[0] > 1) {
+        if !worth(0) || !worth(1) || (points > 6 && taps[0] > 1) || (points == 5 && taps[0] == 1) {
             continue;
         }
         let (step, setup) = case.winograd(machine, results);

@@ -45,6 +45,8 @@ pub(crate) struct Place {
     pub(crate) given: bool,
     /// Whether its weights change from run to run, so that every run packs them.
     pub(crate) packs: bool,
+    /// Bytes of all weights of the network: those of one layer have to come past the others since the run before.
+    pub(crate) network_bytes: u64,
 }
 
 /// A node as the table's entries see it.

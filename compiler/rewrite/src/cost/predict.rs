@@ -13,6 +13,7 @@ pub(crate) struct Places<'g> {
     graph: &'g Graph,
     batch: usize,
     bound: BTreeSet<NodeId>,
+    network_bytes: u64,
 }
 
 impl<'g> Places<'g> {
@@ -21,6 +22,7 @@ impl<'g> Places<'g> {
             graph,
             batch,
             bound: bound_nodes(graph),
+            network_bytes: network_bytes(graph),
         }
     }
 
@@ -41,6 +43,7 @@ impl<'g> Places<'g> {
                 .first()
                 .is_some_and(|first| matches!(operator(first), Operator::Input(_))),
             packs: inputs.get(1).is_some_and(|weights| !self.is_bound(*weights)),
+            network_bytes: self.network_bytes,
         }
     }
 
@@ -135,6 +138,15 @@ impl<'g> Prediction<'g> {
         let runs = nodes.iter().filter(|id| !self.places.is_bound(**id));
         runs.map(cost).fold(0, u64::saturating_add)
     }
+}
+
+/// Bytes of all parameters.
+fn network_bytes(graph: &Graph) -> u64 {
+    let parameters = graph.topological().into_iter().map(|id| graph.node(id));
+    let parameters = parameters.filter(|node| matches!(node.operator, Operator::Parameter(_)));
+    parameters
+        .map(|node| node.ty.size_bytes() as u64)
+        .fold(0, u64::saturating_add)
 }
 
 /// Which nodes of a graph are computed when weights are bound.

@@ -40,6 +40,8 @@ pub(super) struct Product {
     /// Positions of the result.
     pub(super) rows: f64,
     pub(super) columns: f64,
+    /// Bytes of all weights of the network, among which these are read for the first time in a run.
+    pub(super) network_bytes: f64,
     /// Elements read and written.
     pub(super) moved: f64,
 }
@@ -66,6 +68,7 @@ pub(super) fn convolution(site: &Site<'_>) -> f64 {
         rows,
         columns,
         moved: elements(site),
+        network_bytes: site.place.network_bytes as f64,
     };
     product.contraction_ns(site) + source_ns(site, &rule.window)
 }
@@ -94,6 +97,7 @@ pub(super) fn convolution_gradient(site: &Site<'_>) -> f64 {
             rows: rows * height,
             columns,
             moved: elements(site),
+            network_bytes: site.place.network_bytes as f64,
         };
         return product.contraction_ns(site);
     }
@@ -106,6 +110,7 @@ pub(super) fn convolution_gradient(site: &Site<'_>) -> f64 {
         rows: (rows / row_stride).ceil(),
         columns: (columns / column_stride).ceil(),
         moved: elements(site),
+        network_bytes: site.place.network_bytes as f64,
     };
     let more = (phases - 1.0) * (product.contraction_ns(site) + site.machine.constants.step_ns);
     product.contraction_ns(site) + more
@@ -153,6 +158,7 @@ pub(super) fn convolution_weight_gradient(site: &Site<'_>) -> f64 {
             rows,
             columns: 1.0,
             moved: elements(site),
+            network_bytes: site.place.network_bytes as f64,
         };
         let cycles = product.groups * product.gradient_cycles(site, product.width, product.depth);
         return site.machine.cycles_ns(cycles).max(site.traffic_ns());
@@ -164,6 +170,7 @@ pub(super) fn convolution_weight_gradient(site: &Site<'_>) -> f64 {
         rows,
         columns,
         moved: elements(site),
+        network_bytes: site.place.network_bytes as f64,
     };
     product.weight_gradient_ns(site, weights[1])
 }
@@ -183,6 +190,7 @@ impl Product {
             rows: 1.0,
             columns: 1.0,
             moved: elements(site),
+            network_bytes: site.place.network_bytes as f64,
         }
     }
 
@@ -213,7 +221,7 @@ impl Product {
         let end = machine.constants.tile_cycles + tall.min(samples) * rows * ACROSS_LANES;
         let cycles = tiles * (steps * step / machine.constants.contraction_share + end);
         let bytes = self.width * self.depth * ELEMENT;
-        let weights = (samples / GROUP).ceil() * machine.stream_ns(bytes, bytes);
+        let weights = (samples / GROUP).ceil() * machine.stream_ns(bytes, bytes.max(self.network_bytes));
         let turned = if site.place.source == Layout::ChannelsLast {
             machine.cycles_ns(self.depth * samples * machine.constants.turn_cycles) + machine.constants.step_ns
         } else {
@@ -251,12 +259,13 @@ impl Product {
         self.groups * self.vectors(machine) * machine.lanes as f64 * self.depth * ELEMENT
     }
 
-    /// Nanoseconds to read the weights so many times: first from where all of them are, then from where a panel of so
+    /// Nanoseconds to read the weights so many times: first from where those of the whole network are, then from where a panel of so
     /// many vectors is, since a panel goes over all tiles before the next one's turn.
-    fn weights_ns(&self, machine: &Machine, passes: f64, vectors: f64) -> f64 {
+    pub(super) fn weights_ns(&self, machine: &Machine, passes: f64, vectors: f64) -> f64 {
         let bytes = self.weight_bytes(machine);
         let panel = vectors.min(self.vectors(machine)) * machine.lanes as f64 * self.depth * ELEMENT;
-        machine.stream_ns(bytes, bytes) + machine.stream_ns(bytes * (passes - 1.0), panel.min(bytes))
+        let first = machine.stream_ns(bytes, bytes.max(self.network_bytes));
+        first + machine.stream_ns(bytes * (passes - 1.0), panel.min(bytes))
     }
 
     pub(super) fn activations_ns(&self, machine: &Machine, samples: f64) -> f64 {

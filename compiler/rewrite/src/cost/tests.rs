@@ -21,6 +21,7 @@ const PLACE: Place = Place {
     layout: Layout::ChannelsFirst,
     given: false,
     packs: false,
+    network_bytes: 0,
 };
 
 fn machines() -> [Machine; 4] {

@@ -11,6 +11,12 @@ const RESULT_OPERATIONS: f64 = 3.0;
 /// Bytes of points that a task works on, and how many tiles it takes within limits, as the kernel has it.
 const SCRATCH: f64 = 512.0 * 1024.0;
 const TILES: (f64, f64) = (16.0, 96.0);
+/// Share of the shorter of arithmetic and reading weights that does not hide behind the longer: with few tiles, a weight
+/// is used for no longer than it takes to come.
+const NOT_HIDDEN: f64 = 0.5;
+/// What a byte of transformed weights costs in a run of a network that no cache holds, beside the time to read it: such a
+/// network is short of memory, and 40 us for each MB decide where tiles are as good as equal.
+const NS_PER_BYTE_HELD: f64 = 0.04;
 
 /// `y = x * w` by tiles.
 pub(super) fn winograd(site: &Site<'_>) -> f64 {
@@ -35,8 +41,9 @@ pub(super) fn winograd(site: &Site<'_>) -> f64 {
 
     let total = tiles * site.samples();
     let fitting = SCRATCH / (points * (depth + width) * ELEMENT);
-    let block = fitting.clamp(TILES.0, TILES.1).floor().min(total.max(1.0));
-    let blocks = (total / block).ceil();
+    let most = fitting.clamp(TILES.0, TILES.1).floor().min(total.max(1.0));
+    let blocks = (total / most).ceil();
+    let block = (total / blocks.max(1.0)).ceil();
     let product = Product {
         groups,
         width,
@@ -44,27 +51,36 @@ pub(super) fn winograd(site: &Site<'_>) -> f64 {
         rows: 1.0,
         columns: block,
         moved: elements(site),
+        network_bytes: site.place.network_bytes as f64,
     };
     let sums = groups * points * blocks * product.over_positions(machine);
     let source = SOURCE_OPERATIONS * machine.vectors(depth);
     let result = RESULT_OPERATIONS * machine.vectors(width);
     let transforms = groups * total * points * (source + result) * constants.operation_cycles;
-    let weight_bytes = product.weight_bytes(machine) * points;
-    let arithmetic = machine
-        .cycles_ns(sums)
-        .max(blocks * machine.stream_ns(weight_bytes, weight_bytes));
+    let transformed = Product {
+        depth: depth * points,
+        ..product
+    };
+    let arithmetic = machine.cycles_ns(sums);
+    let reading = transformed.weights_ns(machine, blocks, machine.vectors(width));
+    let products = arithmetic.max(reading) + NOT_HIDDEN * arithmetic.min(reading);
     let packing = if site.place.packs {
         let packed = Product {
             depth: depth * taps,
             ..product
         };
-        let transformed = product.weight_bytes(machine) / ELEMENT / machine.lanes as f64 * points;
+        let vectors = transformed.weight_bytes(machine) / ELEMENT / machine.lanes as f64;
         packed.packing_ns(machine)
-            + machine.cycles_ns(transformed * RESULT_OPERATIONS * constants.operation_cycles)
+            + machine.cycles_ns(vectors * RESULT_OPERATIONS * constants.operation_cycles)
             + constants.step_ns
     } else {
         0.0
     };
-    let ns = arithmetic + machine.cycles_ns(transforms);
+    let held = if machine.caches.iter().all(|cache| site.place.network_bytes > cache.bytes) {
+        transformed.weight_bytes(machine) * NS_PER_BYTE_HELD
+    } else {
+        0.0
+    };
+    let ns = products + machine.cycles_ns(transforms) + held;
     ns.max(product.activations_ns(machine, site.samples())) + packing + source_ns(site, &rule.window)
 }

@@ -106,6 +106,7 @@ impl Space {
             batch,
             rounds,
             varying,
+            network_bytes: network_bytes(classes, &order),
         };
         for id in order {
             space.add_candidates(id, &price);
@@ -345,6 +346,16 @@ fn varying(classes: &Classes, order: &[Id]) -> BTreeMap<Id, bool> {
     order.iter().map(|&id| (id, image(id) || flattened(id))).collect()
 }
 
+/// Bytes of all parameters.
+fn network_bytes(classes: &Classes, order: &[Id]) -> u64 {
+    let table = &classes.analysis.table;
+    let is_parameter = |node: &ENode| matches!(table.get(node.operator).operator, Operator::Parameter(_));
+    let parameters = order.iter().filter(|&&id| classes[id].nodes.iter().any(is_parameter));
+    parameters
+        .map(|&id| classes[id].data.ty.size_bytes() as u64)
+        .fold(0, u64::saturating_add)
+}
+
 /// What candidates cost.
 struct Price<'a> {
     classes: &'a Classes,
@@ -352,6 +363,7 @@ struct Price<'a> {
     batch: usize,
     rounds: bool,
     varying: BTreeMap<Id, bool>,
+    network_bytes: u64,
 }
 
 impl Price<'_> {
@@ -388,6 +400,7 @@ impl Price<'_> {
             layout: Layout::ChannelsFirst,
             given: first(&|operator| matches!(operator, Operator::Input(_))),
             packs: facts.get(1).is_some_and(|weights| !weights.bound),
+            network_bytes: self.network_bytes,
         };
         let cost = |way: &Way| {
             let arranged = Place {
@@ -419,6 +432,7 @@ impl Price<'_> {
             layout,
             given: false,
             packs: false,
+            network_bytes: self.network_bytes,
         };
         self.machine.cost(&Relayout { layout }.into(), &[ty], ty, place)
     }

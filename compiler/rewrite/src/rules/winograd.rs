@@ -9,7 +9,7 @@ use super::prelude::*;
 
 /// Source positions of a tile along an axis with several taps, for windows over two such axes and over one. Larger tiles
 /// over two axes lose too many digits.
-const OVER_TWO_AXES: [usize; 2] = [4, 6];
+const OVER_TWO_AXES: [usize; 3] = [4, 5, 6];
 const OVER_ONE_AXIS: [usize; 3] = [4, 6, 8];
 
 pub(super) fn rules() -> Vec<Rule> {
