@@ -67,7 +67,10 @@ mod tests {
             second_bytes,
             last_bytes,
         } = caches();
-        assert!(second_bytes >= 128 << 10 && second_bytes <= last_bytes, "{second_bytes}, {last_bytes}");
+        assert!(
+            second_bytes >= 128 << 10 && second_bytes <= last_bytes,
+            "{second_bytes}, {last_bytes}"
+        );
         assert!(!name().is_empty());
     }
 }

@@ -76,7 +76,11 @@ pub(super) fn winograd(site: &Site<'_>) -> f64 {
     } else {
         0.0
     };
-    let held = if machine.caches.iter().all(|cache| site.place.network_bytes > cache.bytes) {
+    let held = if machine
+        .caches
+        .iter()
+        .all(|cache| site.place.network_bytes > cache.bytes)
+    {
         transformed.weight_bytes(machine) * NS_PER_BYTE_HELD
     } else {
         0.0

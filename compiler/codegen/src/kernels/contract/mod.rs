@@ -87,7 +87,7 @@ impl<'a> Writer<'a> {
             operands,
             machine,
             lanes: machine.panel_lanes(contract.panel),
-            ending: Ending::of(contract),
+            ending: Ending::of(contract, machine),
         }
     }
 

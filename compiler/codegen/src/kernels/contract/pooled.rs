@@ -4,8 +4,8 @@
 //! convolution and its pool is never stored. The values of a window are joined down its columns, then along its row:
 //! vectors of columns need fewer permutes so, and whichever way vectors run, a mean is the same.
 
-use netc_schedule::Expression;
 use netc_schedule::kernel::{Contract, PoolKind, Pooled};
+use netc_schedule::{Expression, Machine};
 
 use crate::builder::Builder;
 use crate::ir::Float;
@@ -25,19 +25,30 @@ pub(super) struct Ending<'a> {
     pub(super) epilogue: &'a Expression,
     /// The windows that are pooled then, if any are.
     pooled: Option<Pooled>,
+    /// Sums that the epilogue is written for at a time: what is left of the registers is enough for its functions.
+    pub(super) together: usize,
 }
 
+/// Registers of which a tile leaves enough for an epilogue of four sums; else it is two.
+const MANY_REGISTERS: usize = 32;
+
 impl<'a> Ending<'a> {
-    pub(super) const fn of(contract: &'a Contract) -> Self {
+    pub(super) const fn of(contract: &'a Contract, machine: &Machine) -> Self {
+        let many = machine.vector_registers >= MANY_REGISTERS;
         Self {
             epilogue: &contract.epilogue,
             pooled: contract.pooled,
+            together: if many { 4 } else { 2 },
         }
     }
 
     /// An epilogue and no pool.
     pub(super) const fn alone(epilogue: &'a Expression) -> Self {
-        Self { epilogue, pooled: None }
+        Self {
+            epilogue,
+            pooled: None,
+            together: 2,
+        }
     }
 
     /// Rows and columns of sums for each result.

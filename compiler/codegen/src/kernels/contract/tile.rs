@@ -7,9 +7,6 @@ use crate::ir::{Float, Int};
 use crate::kernels::product;
 use crate::kernels::taps::{Runs, Steps};
 
-/// Sums that the epilogue is written for at a time: what is left of the registers is enough for the functions of two.
-pub(crate) const TOGETHER: usize = 2;
-
 /// Neighboring destination channels of a tile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Vector {
@@ -105,9 +102,9 @@ impl Tile<'_> {
             .iter()
             .flat_map(|window| (0..self.vectors.len()).flat_map(|vector| window.iter().map(move |row| (*row, vector))))
             .collect();
-        for some in all.chunks(size.max(TOGETHER)) {
+        for some in all.chunks(size.max(self.ending.together)) {
             let values: Vec<Float> = some
-                .chunks(TOGETHER)
+                .chunks(self.ending.together)
                 .flat_map(|some| self.results(b, sums, operands, some))
                 .collect();
             for (sums, values) in some.chunks(size).zip(values.chunks(size)) {

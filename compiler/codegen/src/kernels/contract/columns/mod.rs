@@ -47,7 +47,7 @@ pub(super) fn build(step: &Step, contract: &Contract, machine: &Machine) -> Buil
     };
     let writer = Writer {
         runs: Runs::new(&operands.tap_offsets, contract.depth, step_stride),
-        ending: Ending::of(contract),
+        ending: Ending::of(contract, machine),
         tiling: Tiling::choose(&operands, &row, machine),
         operands,
         row,

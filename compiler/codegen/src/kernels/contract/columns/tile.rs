@@ -2,7 +2,7 @@
 
 use super::super::operands::{Moving, Place};
 use super::super::pooled::Ending;
-use super::super::tile::{TOGETHER, load_lanes, store_lanes};
+use super::super::tile::{load_lanes, store_lanes};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::expression::{self, Reads};
 use crate::ir::Float;
@@ -91,7 +91,7 @@ impl Tile<'_> {
         let [rows, columns] = self.ending.window();
         if rows * columns == 1 {
             let all: Vec<usize> = (0..sums.len()).collect();
-            for some in all.chunks(TOGETHER) {
+            for some in all.chunks(self.ending.together) {
                 let values = self.results(b, sums, place, some);
                 for (value, sum) in values.into_iter().zip(some) {
                     self.store(b, value, place, *sum, self.valid(*sum));
@@ -127,7 +127,7 @@ impl Tile<'_> {
             .flat_map(|sum| (0..rows).map(move |row| sum + row * self.pieces.len()))
             .collect();
         let values: Vec<Float> = window
-            .chunks(TOGETHER)
+            .chunks(self.ending.together)
             .flat_map(|some| self.results(b, sums, place, some))
             .collect();
         let vectors: Vec<Float> = values

@@ -121,7 +121,7 @@ impl<'a> Writer<'a> {
         Self {
             tiling,
             contract,
-            ending: Ending::of(contract),
+            ending: Ending::of(contract, machine),
             transforms: [0, 1].map(|axis| Transforms::new(tiling.results[axis], tiling.taps[axis])),
             machine,
             lanes: machine.panel_lanes(contract.panel),

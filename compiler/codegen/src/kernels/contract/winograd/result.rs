@@ -106,28 +106,31 @@ impl Writer<'_> {
     /// One vector of results: the window of sums that starts here, through the epilogue and then joined.
     fn result(&self, b: &mut Builder, target: &Target<'_>, [row, column]: [usize; 2], sums: &[Float]) {
         let [rows, columns] = self.ending.window();
-        let down_each = (column..column + columns).map(|column| {
-            let values: Vec<Float> = (row..row + rows)
-                .map(|row| self.value(b, target, [row, column], sums))
-                .collect();
-            self.ending.join(b, values)
-        });
-        let down_each: Vec<Float> = down_each.collect();
+        let window = (column..column + columns).flat_map(|column| (row..row + rows).map(move |row| [row, column]));
+        let reads: Vec<Reads> = window.map(|at| self.reads(b, target, at, sums)).collect();
+        let values: Vec<Float> = reads
+            .chunks(self.ending.together)
+            .flat_map(|some| expression::evaluate_together(b, self.ending.epilogue, some))
+            .collect();
+        let down_each: Vec<Float> = values
+            .chunks(rows)
+            .map(|values| self.ending.join(b, values.iter().copied()))
+            .collect();
         let joined = self.ending.join(b, down_each);
         let value = self.ending.result(b, joined);
         let (base, offset, stride) = self.place(target, 1, [row, column]);
         store_lanes(b, value, base, offset, stride, target.valid);
     }
 
-    /// One vector of sums through the epilogue.
-    fn value(&self, b: &mut Builder, target: &Target<'_>, at: [usize; 2], sums: &[Float]) -> Float {
+    /// What the epilogue of one vector of sums reads.
+    fn reads(&self, b: &mut Builder, target: &Target<'_>, at: [usize; 2], sums: &[Float]) -> Reads {
         let mut reads = Reads::new(target.lanes);
         reads.push(sums[at[0] * self.tiling.results[1] + at[1]]);
         for operand in 2..self.operands.moving.len() {
             let (base, offset, stride) = self.place(target, operand, at);
             reads.push(load_lanes(b, base, offset, stride, target.valid, target.lanes));
         }
-        expression::evaluate(b, self.ending.epilogue, &reads)
+        reads
     }
 
     /// An operand's address at a tile, bytes from there to a sum of it, and bytes between channels.

@@ -35,12 +35,8 @@ impl Writer<'_> {
             let column = b.subtract(index, part.panels.0);
             let sums = b.step(scratch[1], column, panel);
             b.for_range(0usize, rows, 1, |b, row| {
-                let distances = [
-                    columns * source_point,
-                    row_weights,
-                    self.tiling.results[1] * sum_point,
-                ]
-                .map(|bytes| b.multiply(row, bytes));
+                let distances = [columns * source_point, row_weights, self.tiling.results[1] * sum_point]
+                    .map(|bytes| b.multiply(row, bytes));
                 for channel in (0..panel).step_by(self.lanes) {
                     let weights = b.add(weights, distances[1]);
                     let sums = b.add(sums, distances[2]);
@@ -80,7 +76,10 @@ impl Writer<'_> {
         // A vector of weights, a factor and its copy beside the sums.
         let most = (registers(self.machine) - 3) / self.tiling.points()[1];
         let most = most.clamp(1, self.most.max(1));
-        [most, 2, 1].into_iter().filter(|height| *height == most || *height < most).collect()
+        [most, 2, 1]
+            .into_iter()
+            .filter(|height| *height == most || *height < most)
+            .collect()
     }
 
     fn tiles_in_registers(&self, b: &mut Builder, at: At, height: usize) {

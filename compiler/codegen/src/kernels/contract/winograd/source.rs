@@ -5,7 +5,7 @@ use super::{Batch, Part, Writer};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::{Float, Int};
 use crate::kernels::contract::operands::Place;
-use crate::kernels::contract::tile::{load_lanes};
+use crate::kernels::contract::tile::load_lanes;
 
 /// Tiles of a row that are transformed together, so that what they share is transformed once.
 const TILES_TOGETHER: usize = 16;
