@@ -111,7 +111,7 @@ impl Machine {
             name: "avx2".to_owned(),
             lanes: 8,
             caches: caches([200.0, 80.0, 25.0]),
-            memory_bytes_per_ns: 16.0,
+            memory_bytes_per_ns: 20.0,
             ..Self::reference()
         }
     }
@@ -124,7 +124,7 @@ impl Machine {
             lanes: 16,
             vector_registers: 32,
             caches: caches([300.0, 100.0, 25.0]),
-            memory_bytes_per_ns: 16.0,
+            memory_bytes_per_ns: 20.0,
             ..Self::reference()
         }
     }

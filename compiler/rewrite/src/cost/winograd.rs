@@ -5,9 +5,9 @@ use netc_graph::Operator;
 use super::Site;
 use super::product::{ELEMENT, Product, elements, extents, positions, source_ns, two};
 
-/// Operations on a vector for each point of a tile: loads, stores and sums on the way to points, and from points.
-const SOURCE_OPERATIONS: f64 = 3.0;
-const RESULT_OPERATIONS: f64 = 3.0;
+/// Cycles of a vector for each point of a tile: loads, stores and sums on the way to points, and from points.
+const SOURCE_CYCLES: f64 = 3.0;
+const RESULT_CYCLES: f64 = 3.0;
 /// Bytes of points that a task works on, and how many tiles it takes within limits, as the kernel has it.
 const SCRATCH: f64 = 512.0 * 1024.0;
 const TILES: (f64, f64) = (16.0, 96.0);
@@ -54,9 +54,9 @@ pub(super) fn winograd(site: &Site<'_>) -> f64 {
         network_bytes: site.place.network_bytes as f64,
     };
     let sums = groups * points * blocks * product.over_positions(machine);
-    let source = SOURCE_OPERATIONS * machine.vectors(depth);
-    let result = RESULT_OPERATIONS * machine.vectors(width);
-    let transforms = groups * total * points * (source + result) * constants.operation_cycles;
+    let source = SOURCE_CYCLES * machine.vectors(depth);
+    let result = RESULT_CYCLES * machine.vectors(width);
+    let transforms = groups * total * points * (source + result);
     let transformed = Product {
         depth: depth * points,
         ..product
@@ -70,9 +70,7 @@ pub(super) fn winograd(site: &Site<'_>) -> f64 {
             ..product
         };
         let vectors = transformed.weight_bytes(machine) / ELEMENT / machine.lanes as f64;
-        packed.packing_ns(machine)
-            + machine.cycles_ns(vectors * RESULT_OPERATIONS * constants.operation_cycles)
-            + constants.step_ns
+        packed.packing_ns(machine) + machine.cycles_ns(vectors * RESULT_CYCLES) + constants.step_ns
     } else {
         0.0
     };
