@@ -347,7 +347,7 @@ fn cases(count: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(1500))]
+    #![proptest_config(cases(300))]
     #[test]
     fn compiled_networks_are_interpreted_networks((text, network) in network(), batch in prop::sample::select(vec![0, 1, 2, 5]), threads in 1usize..=2) {
         compare(&text, &network, &Purpose::Inference, batch, threads, FORWARD_TOLERANCE)?;

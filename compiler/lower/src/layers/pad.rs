@@ -6,7 +6,6 @@ use netc_graph::operators::constant::Constant;
 use netc_graph::operators::expand::Expand;
 use netc_graph::operators::pad::Pad;
 use netc_graph::operators::slice::Slice;
-use netc_graph::operators::spread_sum::SpreadSum;
 use netc_runtime::{Shape, Tensor};
 
 use super::taken::take;
@@ -105,8 +104,7 @@ fn constant(site: &mut Site<'_>, value: NodeId, axis: usize, [before, after]: [u
         let mut extents = ty.shape.extents().to_vec();
         extents[axis] = count;
         let shape = Shape::new(extents);
-        let filled = site.apply(Expand { shape }, &[one])?;
-        site.apply(SpreadSum {}, &[filled])
+        site.apply(Expand { shape }, &[one])
     };
     let mut parts = vec![value];
     if before > 0 {
