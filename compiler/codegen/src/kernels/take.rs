@@ -14,10 +14,14 @@ use crate::ir::Int;
 /// Row `i` of `y` is row `indices[i]` of `x`.
 ///
 /// - Reads `x`, `indices`; writes `y`.
-/// - Tasks: some rows of a sample's result, or some small samples.
+/// - Tasks: some rows of a sample's result, or some small samples; some lines across all rows, if those are what lies side
+///   by side.
 pub(crate) fn forward(step: &Step, machine: &Machine) -> BuiltKernel {
     let (x, y) = (&step.reads[0], &step.write);
     let row = row_of(x, y);
+    if y.strides.row < row.innermost().strides[1] {
+        return across(x, y, &row);
+    }
     let split = passes(y.extents.row, row.count(), y.is_batched(), 1);
 
     let mut b = Builder::new();
@@ -31,6 +35,37 @@ pub(crate) fn forward(step: &Step, machine: &Machine) -> BuiltKernel {
             each(b, &row, [from, to], machine, &mut |b, [from, to], lanes| {
                 let value = b.load(from, 0, lanes);
                 b.store(value, to, 0);
+            });
+        });
+    });
+    BuiltKernel {
+        ir: b.finish(),
+        tasks: split.tasks(),
+    }
+}
+
+/// The same, line by line: neighbors in a line of the result are of different rows.
+fn across(x: &View, y: &View, row: &Nest) -> BuiltKernel {
+    let split = Split::of_loop(row.axes[0].extent, row.count() * y.extents.row, y.is_batched());
+    let strides = row.innermost().strides.clone();
+
+    let mut b = Builder::new();
+    let [from, indices, to] = [0, 1, 2].map(|index| b.argument(index));
+    split.each(&mut b, &mut |b, sample, range| {
+        let bases = [
+            b.step(from, sample, x.sample_stride),
+            b.step(to, sample, y.sample_stride),
+        ];
+        row.walk(b, &bases, range, &mut |b, bases, run| {
+            b.for_range(run.0, run.1, 1, |b, line| {
+                let from = b.step(bases[0], line, strides[0]);
+                let to = b.step(bases[1], line, strides[1]);
+                b.for_range(0usize, y.extents.row, 1, |b, i| {
+                    let from = chosen(b, from, x, indices, i);
+                    let to = b.step(to, i, y.strides.row);
+                    let value = b.load(from, 0, 1);
+                    b.store(value, to, 0);
+                });
             });
         });
     });
