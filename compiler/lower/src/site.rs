@@ -2,6 +2,8 @@
 
 use netc_diagnostics::{Diagnostic, Sources, Span};
 use netc_graph::operators::parameter::{Parameter, Role};
+use netc_graph::operators::reshape::Reshape;
+use netc_graph::operators::spread_sum::SpreadSum;
 use netc_graph::operators::window::Window;
 use netc_graph::{Graph, NodeId, Operator, ShapeError};
 use netc_runtime::recipe::Initialization;
@@ -95,6 +97,30 @@ impl Bound {
         usize::try_from(number).expect("integers of arguments are checked to be at least 0")
     }
 
+    /// An integer that may be negative.
+    pub(crate) fn signed(&self, name: &str) -> i64 {
+        match (self.value(name), self.default(name)) {
+            (Some(&Value::Integer(number)), _) | (None, Default::Integer(number)) => number,
+            other => panic!("`{name}` is no integer: {other:?}"),
+        }
+    }
+
+    /// Integers that may be negative: one, or a list.
+    pub(crate) fn signed_list(&self, name: &str) -> Vec<i64> {
+        match self.value(name) {
+            Some(Value::List(items)) => items.iter().map(|(item, _)| signed_of(item)).collect(),
+            _ => vec![self.signed(name)],
+        }
+    }
+
+    /// Pairs of integers: before and after, for each axis.
+    pub(crate) fn sides(&self, name: &str) -> Vec<(i64, i64)> {
+        let Some(Value::List(items)) = self.value(name) else {
+            panic!("`{name}` holds no pairs");
+        };
+        items.iter().map(|(item, _)| pair_of(item)).collect()
+    }
+
     pub(crate) fn real(&self, name: &str) -> f32 {
         match (self.value(name), self.default(name)) {
             (Some(&Value::Real(number)), _) | (None, Default::Real(number)) => number as f32,
@@ -140,6 +166,15 @@ impl Bound {
         given.iter().map(|(value, _)| integer_of(value)).collect()
     }
 
+    /// An integer or a list of integers; empty where nothing is given.
+    pub(crate) fn integers(&self, name: &str) -> Vec<usize> {
+        match self.value(name) {
+            None => Vec::new(),
+            Some(Value::List(items)) => items.iter().map(|(item, _)| integer_of(item)).collect(),
+            Some(value) => vec![integer_of(value)],
+        }
+    }
+
     /// One integer for each of `axes` axes; one number stands for all.
     fn per_axis(&self, name: &str, axes: usize) -> Result<Vec<usize>, Diagnostic> {
         match self.value(name) {
@@ -158,11 +193,35 @@ impl Bound {
     }
 }
 
+fn signed_of(value: &Value) -> i64 {
+    match value {
+        Value::Integer(number) => *number,
+        other => panic!("no integer: {other:?}"),
+    }
+}
+
+fn pair_of(value: &Value) -> (i64, i64) {
+    match value {
+        Value::List(items) if items.len() == 2 => (signed_of(&items[0].0), signed_of(&items[1].0)),
+        other => panic!("no pair: {other:?}"),
+    }
+}
+
 fn integer_of(value: &Value) -> usize {
     match value {
         Value::Integer(number) => usize::try_from(*number).expect("integers of arguments are checked to be at least 0"),
         other => panic!("no integer: {other:?}"),
     }
+}
+
+/// What `pad` says.
+pub(crate) enum Padding {
+    /// Positions before and after, for each axis of space.
+    Given(Vec<usize>, Vec<usize>),
+    /// What keeps the size, more of it at the end.
+    Same,
+    /// What keeps the size, more of it at the start.
+    SameLower,
 }
 
 /// One layer being expanded.
@@ -223,16 +282,45 @@ impl Site<'_> {
         let mut window = Window::new(self.per_axis("kernel", axes)?)
             .with_stride(self.per_axis("stride", axes)?)
             .with_dilation(self.per_axis("dilation", axes)?);
-        match self.bound.value("pad") {
-            Some(Value::Symbol(word)) if word == "same" => {
+        window = match self.padding(axes)? {
+            Padding::Given(before, after) => window.with_paddings(before, after),
+            Padding::Same => {
                 let (before, after) = same_padding(&window, space);
-                window = window.with_paddings(before, after);
+                window.with_paddings(before, after)
             }
-            Some(Value::Symbol(_)) => {}
-            _ => window = window.with_padding(self.per_axis("pad", axes)?),
-        }
+            Padding::SameLower => {
+                let (before, after) = same_padding(&window, space);
+                window.with_paddings(after, before)
+            }
+        };
         self.window = Some(window.clone());
         Ok(window)
+    }
+
+    /// What `pad` says, for so many axes of space.
+    pub(crate) fn padding(&self, axes: usize) -> Result<Padding, Failed> {
+        let is_pair = |items: &[(Value, Span)]| items.iter().any(|(item, _)| matches!(item, Value::List(_)));
+        Ok(match self.bound.value("pad") {
+            Some(Value::Symbol(word)) => match word.as_str() {
+                "same" => Padding::Same,
+                "same_lower" => Padding::SameLower,
+                _ => Padding::Given(vec![0; axes], vec![0; axes]),
+            },
+            Some(Value::List(items)) if is_pair(items) => {
+                if items.len() != axes {
+                    let span = self.bound.span("pad");
+                    return Err(explain::axis_count("pad", items.len(), axes, span).into());
+                }
+                let number = |number: i64| usize::try_from(number).expect("padding is checked to be at least 0");
+                let pairs = self.bound.sides("pad").into_iter();
+                let (before, after) = pairs.map(|(before, after)| (number(before), number(after))).unzip();
+                Padding::Given(before, after)
+            }
+            _ => {
+                let sides = self.per_axis("pad", axes)?;
+                Padding::Given(sides.clone(), sides)
+            }
+        })
     }
 
     /// Adds a parameter of this layer.
@@ -260,8 +348,20 @@ impl Site<'_> {
         Ok(node)
     }
 
-    /// Adds an operator of this layer.
+    /// Adds an operator of this layer. A value without a batch is repeated for every sample where the operator works on
+    /// samples.
     pub(crate) fn apply(&mut self, operator: impl Into<Operator>, inputs: &[NodeId]) -> Result<NodeId, Failed> {
+        let operator = operator.into();
+        let mut inputs = inputs.to_vec();
+        for input in data_inputs(&operator, inputs.len()) {
+            if !self.graph.ty(inputs[input]).batched {
+                inputs[input] = self.add(SpreadSum {}, &[inputs[input]])?;
+            }
+        }
+        self.add(operator, &inputs)
+    }
+
+    fn add(&mut self, operator: impl Into<Operator>, inputs: &[NodeId]) -> Result<NodeId, Failed> {
         let added = self.graph.add(self.name, operator, inputs, Some(self.span));
         let node = added.map_err(|error| explain::shape_error(self, &error))?;
         self.nodes.push(node);
@@ -274,6 +374,21 @@ impl Site<'_> {
         self.apply(operator, &[input])
     }
 
+    /// What works channel by channel, on the first value. Kernels know three axes, so more are seen as one.
+    pub(crate) fn by_channels(
+        &mut self,
+        make: impl FnOnce(&mut Self, NodeId) -> Result<NodeId, Failed>,
+    ) -> Result<NodeId, Failed> {
+        let (shape, input) = (self.shape(0), self.node(0));
+        if shape.rank() <= 3 {
+            return make(self, input);
+        }
+        let flat = Shape::from([shape[0], shape.element_count() / shape[0]]);
+        let flat = self.apply(Reshape { shape: flat }, &[input])?;
+        let made = make(self, flat)?;
+        self.apply(Reshape { shape }, &[made])
+    }
+
     /// The axis given, or a message if the first value does not have it.
     pub(crate) fn axis(&self) -> Result<usize, Failed> {
         let axis = self.bound.integer("axis");
@@ -281,8 +396,29 @@ impl Site<'_> {
         if axis < shape.rank() {
             Ok(axis)
         } else {
-            Err(explain::axis(self, axis, &shape).into())
+            Err(explain::axis(self, "axis", axis, &shape).into())
         }
+    }
+}
+
+/// Which inputs of an operator must be one for each sample; the others may exist once for all.
+fn data_inputs(operator: &Operator, count: usize) -> std::ops::Range<usize> {
+    match operator {
+        Operator::Add(_)
+        | Operator::Subtract(_)
+        | Operator::Multiply(_)
+        | Operator::Divide(_)
+        | Operator::Maximum(_)
+        | Operator::Minimum(_)
+        | Operator::Scale(_)
+        | Operator::Unary(_)
+        | Operator::Relu(_)
+        | Operator::Reshape(_)
+        | Operator::Transpose(_)
+        | Operator::Expand(_)
+        | Operator::Reduce(_) => 0..0,
+        Operator::Concat(_) => 0..count,
+        _ => 0..count.min(1),
     }
 }
 

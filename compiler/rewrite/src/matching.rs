@@ -51,6 +51,8 @@ is! {
     Dropout = op::dropout::Dropout,
     RandomDrop = op::random_drop::RandomDrop,
     Upsample = op::upsample::Upsample,
+    Unary = op::unary::Unary,
+    Transpose = op::transpose::Transpose,
     Reshape = op::reshape::Reshape,
     Concat = op::concat::Concat,
     Slice = op::slice::Slice,

@@ -5,25 +5,34 @@
 
 mod activation;
 mod avg_pool;
+mod axes;
 mod batch_norm;
 mod combine;
 mod concat;
 mod conv;
+mod conv_transpose;
 mod dense;
+mod depth;
 mod dropout;
+mod fake_quantize;
 mod flatten;
+mod function;
 mod global_pool;
 mod lrn;
 mod max_pool;
+mod pad;
+mod parameter;
 mod reshape;
+mod resize;
 mod scale_shift;
 mod slice;
 mod softmax;
+mod taken;
 mod upsample;
 
 use netc_graph::NodeId;
 
-use crate::signature::{Argument, Default, Kind};
+use crate::signature::{Argument, Default, Kind, YES_NO};
 use crate::site::{Failed, Site};
 
 /// One layer of the language.
@@ -48,7 +57,10 @@ pub(crate) struct Layer {
 /// How many values a layer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
+    /// It makes its value of nothing.
+    Nothing,
     One,
+    Two,
     /// Two or more; every positional argument is one.
     Several,
 }
@@ -56,6 +68,7 @@ pub(crate) enum Takes {
 /// Every layer, in the order of the reference.
 pub(crate) const ALL: &[&Layer] = &[
     &conv::CONV,
+    &conv_transpose::CONV_TRANSPOSE,
     &dense::DENSE,
     &max_pool::MAX_POOL,
     &avg_pool::AVG_POOL,
@@ -65,6 +78,23 @@ pub(crate) const ALL: &[&Layer] = &[
     &activation::LEAKY_RELU,
     &activation::TANH,
     &activation::SIGMOID,
+    &function::PRELU,
+    &function::ELU,
+    &function::SELU,
+    &function::GELU,
+    &function::SILU,
+    &function::SOFTPLUS,
+    &function::HARD_SIGMOID,
+    &function::HARD_SWISH,
+    &function::CLIP,
+    &function::ABS,
+    &function::NEGATE,
+    &function::RECIPROCAL,
+    &function::EXP,
+    &function::LOG,
+    &function::SQRT,
+    &function::POWER,
+    &function::ERF,
     &softmax::SOFTMAX,
     &softmax::LOG_SOFTMAX,
     &batch_norm::BATCH_NORM,
@@ -73,11 +103,26 @@ pub(crate) const ALL: &[&Layer] = &[
     &dropout::DROPOUT,
     &flatten::FLATTEN,
     &reshape::RESHAPE,
+    &axes::TRANSPOSE,
+    &axes::REDUCE_MEAN,
+    &axes::REDUCE_SUM,
+    &axes::REDUCE_MAX,
+    &axes::REDUCE_MIN,
     &concat::CONCAT,
     &slice::SLICE,
+    &pad::PAD,
     &combine::ADD,
+    &combine::SUBTRACT,
     &combine::MULTIPLY,
+    &combine::DIVIDE,
+    &combine::MAXIMUM,
+    &combine::MINIMUM,
+    &parameter::PARAMETER,
     &upsample::UPSAMPLE,
+    &resize::RESIZE,
+    &depth::DEPTH_TO_SPACE,
+    &depth::SPACE_TO_DEPTH,
+    &fake_quantize::FAKE_QUANTIZE,
 ];
 
 /// The layer of this word.
@@ -113,12 +158,26 @@ pub(crate) fn alias(name: &str) -> Option<String> {
         "sum" => "add",
         "mul" => "multiply",
         "view" => "reshape",
-        "lrelu" | "prelu" => "leaky_relu",
+        "lrelu" => "leaky_relu",
+        "swish" => "silu",
+        "hardswish" => "hard_swish",
+        "hardsigmoid" => "hard_sigmoid",
+        "relu6" => return Some("write `clip(0, 6)`".to_owned()),
+        "div" => "divide",
+        "sub" => "subtract",
+        "max" => "maximum",
+        "min" => "minimum",
+        "neg" => "negate",
+        "pow" => "power",
+        "permute" => "transpose",
+        "mean" | "reducemean" => "reduce_mean",
+        "reducesum" => "reduce_sum",
+        "reducemax" | "amax" => "reduce_max",
+        "reducemin" | "amin" => "reduce_min",
         "interpolate" | "upsampling" | "upsampling2d" => "upsample",
         "identity" => return Some("leave the stage out: what flows in flows on".to_owned()),
-        "convtranspose" | "convtranspose2d" | "deconv" => {
-            return Some("there is no transposed convolution: write `upsample(2) |> conv(…)`".to_owned());
-        }
+        "convtranspose1d" | "convtranspose2d" | "deconv" => "conv_transpose",
+        "pixelshuffle" => return Some("write `depth_to_space(…, mode = crd)`".to_owned()),
         _ => return None,
     };
     Some(format!("did you mean `{ours}`?"))
@@ -134,7 +193,14 @@ const PAD: Argument = Argument {
     name: "pad",
     kind: Kind::Padding,
     default: Default::Integer(0),
-    doc: "positions added on each side; `same` adds what keeps the size (over the stride, rounded up), `valid` none",
+    doc: "positions added on each side; `same` adds what keeps the size (over the stride, rounded up), and what does not split \
+          evenly to the end, `same_lower` to the start, `valid` adds none",
+};
+const CEIL: Argument = Argument {
+    name: "ceil",
+    kind: YES_NO,
+    default: Default::Word("false"),
+    doc: "whether a last window may reach past the end, as long as it starts before that: extents are rounded up",
 };
 const DILATION: Argument = Argument {
     name: "dilation",

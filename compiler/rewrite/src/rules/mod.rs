@@ -4,9 +4,11 @@ mod activation;
 mod algorithms;
 mod constant;
 mod folding;
+mod gating;
 mod identity;
 mod linear;
 mod merging;
+mod order;
 mod pooling;
 mod quantization;
 mod scaling;
@@ -22,6 +24,8 @@ pub(crate) fn all() -> Vec<Rule> {
     let tidying = [identity::rules(), shaping::rules(), constant::rules()];
     let others = [
         activation::rules(),
+        gating::rules(),
+        order::rules(),
         pooling::rules(),
         scaling::rules(),
         folding::rules(),
