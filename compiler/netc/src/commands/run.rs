@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{ArgGroup, Args};
 use netc::stages::runtime::array_file;
 use netc::stages::runtime::metrics::top_k;
@@ -20,15 +21,16 @@ const SHOWN_SAMPLES: usize = 20;
 
 /// Run a network on samples from a file
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("parameters").required(true).args(["weights", "init"]))]
+#[command(group = ArgGroup::new("parameters").args(["weights", "init"]))]
 #[command(
     after_help = "Examples:\n  netc run models/lenet5.net --weights lenet5.safetensors --input digit.png\n  \
-    netc run models/alexnet.net --init 1 --input x.npy --output y.npy"
+    netc run models/alexnet.net --init 1 --input x.npy --output y.npy\n  \
+    netc run model.onnx --input x.npy"
 )]
 pub(super) struct Run {
     #[command(flatten)]
     source: Source,
-    /// Its weights (safetensors)
+    /// Its weights (safetensors); an ONNX model brings its own
     #[arg(long, value_name = "W")]
     weights: Option<PathBuf>,
     /// Random initial weights of this seed instead
@@ -59,9 +61,13 @@ impl Run {
             .map(|port| port.name.as_str())
             .collect();
         let targets = samples::files_by_name("output", &self.outputs, &output_names)?;
-        let mut model = match (&self.weights, self.init) {
-            (Some(weights), _) => compiled.with_weights(weights)?,
-            (None, seed) => compiled.with_init(seed.unwrap_or_default())?,
+        let mut model = match (&self.weights, self.init, network.imported_weights()) {
+            (Some(weights), _, _) => compiled.with_weights(weights)?,
+            (None, Some(seed), _) => compiled.with_init(seed)?,
+            (None, None, Some(weights)) => compiled.with_tensors(weights)?,
+            (None, None, None) => {
+                bail!("a network needs weights: give `--weights W.safetensors`, or `--init SEED` for random ones")
+            }
         };
         let inputs = samples::read_all(&network, &model, &self.inputs)?;
         let references: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
