@@ -102,6 +102,7 @@ fn evaluate_each(b: &mut Builder, expression: &Expression, reads: &[Reads]) -> V
         let all = match *instruction {
             Instruction::Constant(number) => vec![b.constant(number, lanes); reads.len()],
             Instruction::Tanh(x) => math::tanh(b, &values[x]),
+            Instruction::Erf(x) => math::erf(b, &values[x]),
             _ => (0..reads.len())
                 .map(|index| one(b, instruction, &|value| values[value][index], &reads[index]))
                 .collect(),
@@ -134,6 +135,7 @@ fn one(b: &mut Builder, instruction: &Instruction, value: &dyn Fn(usize) -> Floa
         Instruction::Exponential(x) => math::exponential(b, value(x)),
         Instruction::Logarithm(x) => math::logarithm(b, value(x)),
         Instruction::Tanh(x) => math::tanh(b, &[value(x)])[0],
+        Instruction::Erf(x) => math::erf(b, &[value(x)])[0],
         Instruction::Sigmoid(x) => math::sigmoid(b, value(x)),
         Instruction::Keep { key, threshold, .. } => {
             let element = reads.element.expect("who evaluates dropout counts elements");

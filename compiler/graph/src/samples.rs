@@ -48,6 +48,9 @@ pub enum Values {
     Positive,
     /// No two closer than 1/8: for maxima.
     Distinct,
+    /// 1/32 more than a multiple of 1/8, in ±(2 + 1/32), and so at least 1/32 from whatever is [`Values::Distinct`]: for
+    /// the larger of two.
+    Between,
     /// Classes below this number, or -1, which does not count.
     Labels(usize),
     /// Any integer. Bytes are any byte, whatever is asked for.
@@ -135,6 +138,10 @@ impl SampleInput {
                     shape,
                     ranks.map(|rank| (rank as f32 - middle) / 8.0 + 1.0 / 16.0).collect(),
                 )
+            }
+            Values::Between => {
+                let number = |index| (bits(index) % 33) as f32 / 8.0 - 2.0 + 1.0 / 32.0;
+                Tensor::from_f32(shape, (0..count).map(number).collect())
             }
             Values::Labels(classes) => {
                 Tensor::from_i32(shape, integers(&|bits| (bits as usize % (classes + 1)) as i32 - 1))
@@ -257,6 +264,72 @@ impl Random {
                     w,
                 );
             }
+        }
+    }
+
+    /// Any shape of one to five axes, the longer ones of short axes.
+    fn deep_shape(&mut self) -> Shape {
+        let rank = self.between(1, 5);
+        Shape::new(self.extents(rank, 1, if rank > 3 { 3 } else { 5 }))
+    }
+
+    /// The axes of a shape in any order.
+    fn order(&mut self, rank: usize) -> Vec<usize> {
+        let mut left: Vec<usize> = (0..rank).collect();
+        (0..rank)
+            .map(|_| left.remove(self.between(0, left.len() - 1)))
+            .collect()
+    }
+
+    /// At least one axis of a shape, in rising order.
+    fn axes(&mut self, rank: usize) -> Vec<usize> {
+        let one = self.between(0, rank - 1);
+        (0..rank).filter(|&axis| axis == one || self.chance()).collect()
+    }
+
+    /// A shape that repeats to this one.
+    fn repeated_in(&mut self, shape: &Shape) -> Shape {
+        let dropped = self.between(0, shape.rank() - 1);
+        let mut one = |&extent: &usize| if self.chance() { 1 } else { extent };
+        Shape::new(shape.extents()[dropped..].iter().map(&mut one).collect::<Vec<_>>())
+    }
+
+    /// Any function, and the numbers that it is for. Its kinks are where no number of a sample is near.
+    fn function(&mut self) -> (op::function::Function, Values) {
+        use op::function::Function;
+        let exponents = [-2.0, -0.5, 0.5, 1.5, 2.0, 3.0, 5.0];
+        let any = [
+            Function::Absolute,
+            Function::Exponential,
+            Function::Erf,
+            Function::Gelu,
+            Function::GeluTanh,
+            Function::Silu,
+            Function::Softplus,
+            Function::HardSwish,
+            Function::Clip { low: 0.0, high: 6.0 },
+            Function::Clip { low: -6.0, high: 0.0 },
+            Function::Elu {
+                alpha: self.share() + 0.5,
+                scale: self.share() + 0.5,
+            },
+            Function::HardSigmoid {
+                alpha: 0.2,
+                beta: self.between(0, 2) as f32 / 2.0,
+            },
+        ];
+        let positive = [
+            Function::Logarithm,
+            Function::SquareRoot,
+            Function::Reciprocal,
+            Function::Power {
+                exponent: exponents[self.between(0, exponents.len() - 1)],
+            },
+        ];
+        if self.between(0, 3) == 0 {
+            (positive[self.between(0, positive.len() - 1)], Values::Positive)
+        } else {
+            (any[self.between(0, any.len() - 1)], Values::Any)
         }
     }
 
@@ -653,6 +726,73 @@ fn draw(name: &str, r: &mut Random) -> Option<(Operator, Vec<SampleInput>)> {
                 _ => vec![batched(&shape), batched(&shape)],
             };
             (operator, inputs)
+        }
+        "divide" => {
+            let shape = r.shape();
+            let inputs = match r.between(0, 2) {
+                0 => vec![batched(&shape), fixed(&shape)],
+                1 => vec![fixed(&shape), batched(&shape)],
+                _ => vec![batched(&shape), batched(&shape)],
+            };
+            (op::divide::Divide {}.into(), inputs)
+        }
+        "maximum" | "minimum" => {
+            let shape = r.shape();
+            let operator = match name {
+                "maximum" => op::maximum::Maximum {}.into(),
+                _ => op::minimum::Minimum {}.into(),
+            };
+            let (a, b) = match r.between(0, 2) {
+                0 => (batched(&shape), fixed(&shape)),
+                1 => (fixed(&shape), batched(&shape)),
+                _ => (batched(&shape), batched(&shape)),
+            };
+            let b = SampleInput {
+                values: Values::Between,
+                ..b
+            };
+            (operator, vec![distinct(a), b])
+        }
+        "unary" | "unary_grad" => {
+            let shape = if r.chance() { r.shape() } else { r.deep_shape() };
+            let (function, values) = r.function();
+            let x = SampleInput {
+                values,
+                ..batched(&shape)
+            };
+            match name {
+                "unary" => (op::unary::Unary { function }.into(), vec![x]),
+                _ => (op::unary_grad::UnaryGrad { function }.into(), vec![x, batched(&shape)]),
+            }
+        }
+        "prelu" => {
+            let x = r.shape();
+            (op::prelu::Prelu {}.into(), vec![batched(&x), vector(x[0])])
+        }
+        "prelu_grad" => {
+            let x = r.shape();
+            let inputs = vec![batched(&x), vector(x[0]), batched(&x)];
+            (op::prelu_grad::PreluGrad {}.into(), inputs)
+        }
+        "transpose" => {
+            let x = r.deep_shape();
+            let axes = r.order(x.rank());
+            let x = if r.chance() { batched(&x) } else { fixed(&x) };
+            (op::transpose::Transpose { axes }.into(), vec![x])
+        }
+        "expand" => {
+            let shape = r.deep_shape();
+            let x = r.repeated_in(&shape);
+            let x = if r.chance() { batched(&x) } else { fixed(&x) };
+            (op::expand::Expand { shape }.into(), vec![x])
+        }
+        "reduce" => {
+            use op::reduce::{Reduce, ReduceKind};
+            let x = r.deep_shape();
+            let axes = r.axes(x.rank());
+            let kind = [ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Maximum][r.between(0, 2)];
+            let x = if r.chance() { batched(&x) } else { fixed(&x) };
+            (Reduce { kind, axes }.into(), vec![distinct(x)])
         }
         "quantize" | "quantize_grad" => {
             let x = r.shape();

@@ -78,6 +78,28 @@ def rest(x):
     return [d for d in range(x.dim()) if d != 1]
 
 
+def unary(x, function):
+    """A function of every element; its name alone, or with its parameters."""
+    name, a = next(iter(function.items())) if isinstance(function, dict) else (function, {})
+    return {
+        "absolute": lambda: x.abs(),
+        "exponential": lambda: x.exp(),
+        "logarithm": lambda: x.log(),
+        "square_root": lambda: x.sqrt(),
+        "reciprocal": lambda: 1 / x,
+        "power": lambda: x ** a["exponent"],
+        "erf": lambda: x.erf(),
+        "clip": lambda: x.clamp(a["low"], a["high"]),
+        "elu": lambda: a["scale"] * F.elu(x, a["alpha"]),
+        "gelu": lambda: F.gelu(x),
+        "gelu_tanh": lambda: F.gelu(x, approximate="tanh"),
+        "silu": lambda: F.silu(x),
+        "softplus": lambda: F.softplus(x),
+        "hard_sigmoid": lambda: (a["alpha"] * x + a["beta"]).clamp(0, 1),
+        "hard_swish": lambda: F.hardswish(x),
+    }[name]()
+
+
 FORWARD = {
     "conv": lambda a, x, w, b=None: conv(x, w, b, a["window"], a["groups"]),
     "dense": lambda a, x, w, b=None: F.linear(x, w, b),
@@ -89,6 +111,8 @@ FORWARD = {
     "leaky_relu": lambda a, x: F.leaky_relu(x, a["slope"]),
     "tanh": lambda a, x: x.tanh(),
     "sigmoid": lambda a, x: x.sigmoid(),
+    "unary": lambda a, x: unary(x, a["function"]),
+    "prelu": lambda a, x, slope: F.prelu(x, slope),
     "softmax": lambda a, x: x.softmax(a["axis"] + 1),
     "log_softmax": lambda a, x: x.log_softmax(a["axis"] + 1),
     "local_response_norm": lambda a, x: F.local_response_norm(
@@ -103,6 +127,9 @@ FORWARD = {
     "add": lambda a, x, y: x + y,
     "subtract": lambda a, x, y: x - y,
     "multiply": lambda a, x, y: x * y,
+    "divide": lambda a, x, y: x / y,
+    "maximum": lambda a, x, y: torch.maximum(x, y),
+    "minimum": lambda a, x, y: torch.minimum(x, y),
     "cross_entropy": lambda a, x, labels: cross_entropy(x, labels, a),
     "mean_squared_error": lambda a, x, t: F.mse_loss(x, t, reduction="none").flatten(1).mean(1),
     "batch_mean": lambda a, x: x.mean(0),
@@ -122,6 +149,8 @@ GRADIENT = {
         lambda x: average_pool(x, a["window"], a["count_padding"]), zeros(a["input"]), dy
     ),
     "global_max_pool_grad": lambda a, x, dy: grad(lambda x: x.flatten(2).amax(2), x, dy),
+    "unary_grad": lambda a, x, dy: grad(lambda x: unary(x, a["function"]), x, dy),
+    "prelu_grad": lambda a, x, slope, dy: grad(lambda x: F.prelu(x, slope), x, dy),
     "local_response_norm_grad": lambda a, x, dy: grad(lambda x: FORWARD["local_response_norm"](a, x), x, dy),
     "batch_norm_grad_scale": lambda a, x, dy, m, v: grad(
         lambda g: batch_norm(x, g, torch.zeros_like(m), m, v, a), torch.ones_like(m), dy
@@ -160,6 +189,9 @@ def main():
         name, (attributes,) = sample["name"], sample["operator"].values()
         inputs, y = [tensor(t) for t in sample["inputs"]], tensor(sample["y"])
         rule = FORWARD.get(name) or GRADIENT.get(name)
+        # PyTorch's poolings and concatenations of bytes are others.
+        if any(t["dtype"] in ("i8", "u8") for t in sample["inputs"]):
+            continue
         # PyTorch refuses Nesterov without momentum and a negative rate, which the samples draw.
         fair = name == "sgd_step" and attributes["momentum"] > 0 and inputs[-1].item() > 0
         if name == "sgd_step" and fair:

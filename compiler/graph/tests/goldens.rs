@@ -85,6 +85,8 @@ fn every_operator_gives_what_was_worked_out_by_hand() {
     shapes();
     stored_integers();
     arithmetic();
+    functions();
+    axes();
     losses();
     batches();
     optimizers();
@@ -547,6 +549,9 @@ fn arithmetic() {
     check(op::add::Add {}, 2, &pair(), &[11.0, 12.0]);
     check(op::subtract::Subtract {}, 2, &pair(), &[-9.0, -8.0]);
     check(op::multiply::Multiply {}, 2, &pair(), &[10.0, 20.0]);
+    check(op::divide::Divide {}, 2, &pair(), &[0.1, 0.2]);
+    check(op::maximum::Maximum {}, 2, &pair(), &[10.0, 10.0]);
+    check(op::minimum::Minimum {}, 2, &pair(), &[1.0, 2.0]);
     check(op::scale::Scale { factor: -0.5 }, 2, &pair()[..1], &[-0.5, -1.0]);
     let x = || each(&[2, 2], &[1.0, 2.0, 3.0, 4.0]);
     let scale = || once(&[2], &[10.0, 100.0]);
@@ -562,6 +567,80 @@ fn arithmetic() {
         &[x(), scale()],
         &[10.0, 20.0, 300.0, 400.0],
     );
+}
+
+fn functions() {
+    use op::function::Function;
+    let unary = |function| op::unary::Unary { function };
+    let grad = |function| op::unary_grad::UnaryGrad { function };
+    let x = || each(&[2], &[-2.0, 4.0]);
+    let dy = || each(&[2], &[1.0, 2.0]);
+    let elu = Function::Elu { alpha: 0.5, scale: 2.0 };
+    check(unary(Function::Absolute), 1, &[x()], &[2.0, 4.0]);
+    check(grad(Function::Absolute), 1, &[x(), dy()], &[-1.0, 2.0]);
+    check(unary(Function::Reciprocal), 1, &[x()], &[-0.5, 0.25]);
+    check(unary(Function::Power { exponent: 3.0 }), 1, &[x()], &[-8.0, 64.0]);
+    check(unary(Function::Clip { low: -1.0, high: 3.0 }), 1, &[x()], &[-1.0, 3.0]);
+    check(
+        unary(Function::HardSigmoid { alpha: 0.25, beta: 0.5 }),
+        1,
+        &[x()],
+        &[0.0, 1.0],
+    );
+    check(unary(Function::HardSwish), 1, &[x()], &[-1.0 / 3.0, 4.0]);
+    check(unary(elu), 1, &[x()], &[(-2.0f64).exp() - 1.0, 8.0]);
+    check(grad(elu), 1, &[x(), dy()], &[(-2.0f64).exp(), 4.0]);
+    check(unary(Function::SquareRoot), 1, &[each(&[1], &[4.0])], &[2.0]);
+    check(unary(Function::Softplus), 1, &[each(&[1], &[0.0])], &[2.0f64.ln()]);
+    check(
+        unary(Function::Gelu),
+        1,
+        &[each(&[1], &[1.0])],
+        &[0.841_344_746_068_542_9],
+    );
+    check(
+        unary(Function::GeluTanh),
+        1,
+        &[each(&[1], &[1.0])],
+        &[0.841_191_990_608_300_5],
+    );
+    check(
+        unary(Function::Silu),
+        1,
+        &[each(&[1], &[1.0])],
+        &[0.731_058_578_630_004_9],
+    );
+    let slope = || once(&[2], &[0.5, -1.0]);
+    let image = || each(&[2, 2], &[-2.0, 3.0, -4.0, 5.0]);
+    check(op::prelu::Prelu {}, 1, &[image(), slope()], &[-1.0, 3.0, 4.0, 5.0]);
+    let ones = each(&[2, 2], &[1.0; 4]);
+    check(
+        op::prelu_grad::PreluGrad {},
+        1,
+        &[image(), slope(), ones],
+        &[0.5, 1.0, -1.0, 1.0],
+    );
+}
+
+fn axes() {
+    use op::reduce::{Reduce, ReduceKind};
+    let x = || each(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let transpose = op::transpose::Transpose { axes: vec![1, 0] };
+    check(transpose, 1, &[x()], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    let shape = [2, 2, 3].into();
+    check(
+        op::expand::Expand { shape },
+        1,
+        &[once(&[2, 1], &[1.0, 2.0])],
+        &[1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0],
+    );
+    let reduce = |kind, axes: &[usize]| Reduce {
+        kind,
+        axes: axes.to_vec(),
+    };
+    check(reduce(ReduceKind::Sum, &[0]), 1, &[x()], &[5.0, 7.0, 9.0]);
+    check(reduce(ReduceKind::Mean, &[0, 1]), 1, &[x()], &[3.5]);
+    check(reduce(ReduceKind::Maximum, &[1]), 1, &[x()], &[3.0, 6.0]);
 }
 
 fn losses() {

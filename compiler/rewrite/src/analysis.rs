@@ -152,6 +152,7 @@ fn zero_fraction(operator: &Operator, inputs: &[&Facts], ty: &Type) -> f64 {
     let all = |holds: bool| if holds { 1.0 } else { 0.0 };
     match operator {
         Operator::Reshape(_)
+        | Operator::Transpose(_)
         | Operator::Dropout(_)
         | Operator::Relu(_)
         | Operator::LeakyRelu(_)
@@ -167,6 +168,8 @@ fn zero_fraction(operator: &Operator, inputs: &[&Facts], ty: &Type) -> f64 {
         | Operator::GlobalAveragePool(_)
         | Operator::Upsample(_)
         | Operator::Slice(_)
+        | Operator::Expand(_)
+        | Operator::Reduce(_)
         | Operator::SpreadSum(_) => all(of(0) == 1.0),
         Operator::Pad(_) => {
             let count = |ty: &Type| ty.shape.element_count() as f64;

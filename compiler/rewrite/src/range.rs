@@ -6,7 +6,9 @@
 //! inputs of the network are finite. The range of stored integers is that of the integers.
 
 use netc_graph::Operator;
+use netc_graph::operators::function::Function;
 use netc_graph::operators::quantization::Quantization;
+use netc_graph::operators::unary::Unary;
 
 use crate::parameter_facts::ParameterFacts;
 
@@ -127,6 +129,9 @@ impl Range {
                 Self::within(0.0, 1.0).without_negative_zero().finite_if(x.finite)
             }
             Operator::Tanh(_) => Self::within(-1.0, 1.0).finite_if(x.finite),
+            Operator::Unary(Unary {
+                function: Function::Clip { low, high },
+            }) => Self::within(*low, *high).finite_if(x.finite),
             Operator::LeakyRelu(rule) if rule.slope.abs() <= 1.0 => Self::ANY.finite_if(x.finite),
             Operator::Scale(rule) if rule.factor.abs() <= 1.0 && !x.is_rectified() => Self::ANY.finite_if(x.finite),
             Operator::LogSoftmax(_) => Self::within(f32::NEG_INFINITY, 0.0),
@@ -135,6 +140,8 @@ impl Range {
             | Operator::GlobalMaxPool(_)
             | Operator::Reshape(_)
             | Operator::Slice(_)
+            | Operator::Transpose(_)
+            | Operator::Expand(_)
             | Operator::Dropout(_) => x,
             Operator::Pad(_) => x.union(Self::within(0.0, 0.0).without_negative_zero().finite_if(true)),
             Operator::Concat(_) => inputs.iter().copied().reduce(Self::union).unwrap_or(Self::ANY),

@@ -152,7 +152,8 @@ fn is_leaf(operator: &Operator) -> bool {
     )
 }
 
-fn describe(graph: &Graph, id: NodeId) -> Option<ElementWise> {
+/// The element-wise meaning of a node, if it has one.
+pub(crate) fn describe(graph: &Graph, id: NodeId) -> Option<ElementWise> {
     let inputs = graph.inputs(id);
     let types: Vec<&Type> = inputs.iter().map(|&input| graph.ty(input)).collect();
     element_wise(&graph.node(id).operator, &types, graph.ty(id))
@@ -457,6 +458,7 @@ fn renumber(instruction: Instruction, names: &[Value]) -> Instruction {
         Instruction::Exponential(a) => Instruction::Exponential(names[a]),
         Instruction::Logarithm(a) => Instruction::Logarithm(names[a]),
         Instruction::Tanh(a) => Instruction::Tanh(names[a]),
+        Instruction::Erf(a) => Instruction::Erf(names[a]),
         Instruction::Sigmoid(a) => Instruction::Sigmoid(names[a]),
     }
 }

@@ -7,6 +7,7 @@ use netc_graph::operators::sgd_step::SgdStep;
 use netc_graph::{Operator, Type};
 
 use crate::expression::{Expression, Instruction, Value};
+use crate::functions;
 use crate::kernel::{Divisor, Over, Scaling, Spread};
 
 /// What an element-wise kernel reads.
@@ -37,9 +38,16 @@ pub(crate) struct Reduction {
 }
 
 /// Writes an expression as Rust arithmetic.
-struct Body(Expression);
+pub(crate) struct Body(Expression);
 
 impl Body {
+    pub(crate) fn push(&mut self, instruction: Instruction) -> Value {
+        self.0.push(instruction)
+    }
+    pub(crate) fn negative(&mut self, a: Value) -> Value {
+        let zero = self.number(0.0);
+        self.sub(zero, a)
+    }
     fn build(make: impl FnOnce(&mut Self) -> Value) -> Expression {
         let mut body = Self(Expression::default());
         let last = make(&mut body);
@@ -53,28 +61,28 @@ impl Body {
     fn read(&mut self, index: usize) -> Value {
         self.0.push(Instruction::Read(index))
     }
-    fn number(&mut self, number: f32) -> Value {
+    pub(crate) fn number(&mut self, number: f32) -> Value {
         self.0.push(Instruction::Constant(number))
     }
-    fn add(&mut self, a: Value, b: Value) -> Value {
+    pub(crate) fn add(&mut self, a: Value, b: Value) -> Value {
         self.0.push(Instruction::Add(a, b))
     }
-    fn sub(&mut self, a: Value, b: Value) -> Value {
+    pub(crate) fn sub(&mut self, a: Value, b: Value) -> Value {
         self.0.push(Instruction::Subtract(a, b))
     }
-    fn mul(&mut self, a: Value, b: Value) -> Value {
+    pub(crate) fn mul(&mut self, a: Value, b: Value) -> Value {
         self.0.push(Instruction::Multiply(a, b))
     }
-    fn div(&mut self, a: Value, b: Value) -> Value {
+    pub(crate) fn div(&mut self, a: Value, b: Value) -> Value {
         self.0.push(Instruction::Divide(a, b))
     }
-    fn fma(&mut self, a: Value, b: Value, c: Value) -> Value {
+    pub(crate) fn fma(&mut self, a: Value, b: Value, c: Value) -> Value {
         self.0.push(Instruction::MultiplyAdd(a, b, c))
     }
-    fn sqrt(&mut self, a: Value) -> Value {
+    pub(crate) fn sqrt(&mut self, a: Value) -> Value {
         self.0.push(Instruction::SquareRoot(a))
     }
-    fn scaled(&mut self, a: Value, factor: f32) -> Value {
+    pub(crate) fn scaled(&mut self, a: Value, factor: f32) -> Value {
         let factor = self.number(factor);
         self.mul(a, factor)
     }
@@ -149,6 +157,21 @@ fn activation(operator: &Operator) -> Option<ElementWise> {
         }),
         Operator::Tanh(_) => map(|b, x| b.0.push(Instruction::Tanh(x))),
         Operator::Sigmoid(_) => map(|b, x| b.0.push(Instruction::Sigmoid(x))),
+        Operator::Unary(rule) => map(|b, x| functions::value(b, rule.function, x)),
+        Operator::UnaryGrad(rule) => Some(of(vec![full(0), full(1)], |b| {
+            let (x, dy) = (b.read(0), b.read(1));
+            functions::gradient(b, rule.function, x, dy)
+        })),
+        Operator::Prelu(_) => Some(of(vec![full(0), channel(1)], |b| {
+            let (x, slope) = (b.read(0), b.read(1));
+            let low = b.mul(x, slope);
+            b.0.push(Instruction::SelectPositive(x, x, low))
+        })),
+        Operator::PreluGrad(_) => Some(of(vec![full(0), channel(1), full(2)], |b| {
+            let (x, slope, dy) = (b.read(0), b.read(1), b.read(2));
+            let low = b.mul(dy, slope);
+            b.0.push(Instruction::SelectPositive(x, dy, low))
+        })),
         Operator::ReluGrad(_) => Some(of(vec![full(0), full(1)], |b| {
             let (y, dy) = (b.read(0), b.read(1));
             let zero = b.number(0.0);
@@ -194,6 +217,9 @@ fn arithmetic(operator: &Operator, inputs: &[&Type], output: &Type) -> Option<El
         Operator::Add(_) => binary(Instruction::Add),
         Operator::Subtract(_) => binary(Instruction::Subtract),
         Operator::Multiply(_) => binary(Instruction::Multiply),
+        Operator::Divide(_) => binary(Instruction::Divide),
+        Operator::Maximum(_) => binary(Instruction::Maximum),
+        Operator::Minimum(_) => binary(Instruction::Minimum),
         Operator::Scale(rule) => map(|b, x| b.scaled(x, rule.factor)),
         Operator::MultiplyScalar(_) => Some(of(vec![full(0), scalar(1)], |b| {
             let (x, factor) = (b.read(0), b.read(1));

@@ -46,6 +46,8 @@ pub enum Instruction {
     Logarithm(Value),
     /// Hyperbolic tangent.
     Tanh(Value),
+    /// The error function `2/√π · ∫₀ᵃ e^(-t²) dt`.
+    Erf(Value),
     /// `1 / (1 + e⁻ᵃ)`.
     Sigmoid(Value),
     /// Dropout: 1 where this element is kept, 0 where it is dropped, for the element's index in channels-first order
@@ -112,6 +114,7 @@ impl fmt::Display for Expression {
                 Instruction::Exponential(a) => call(f, "exp", &[a]),
                 Instruction::Logarithm(a) => call(f, "log", &[a]),
                 Instruction::Tanh(a) => call(f, "tanh", &[a]),
+                Instruction::Erf(a) => call(f, "erf", &[a]),
                 Instruction::Sigmoid(a) => call(f, "sigmoid", &[a]),
                 Instruction::Keep { key, salt, threshold } => write!(f, "keep(r{key}, {salt:#x}, {threshold:#x})"),
             }

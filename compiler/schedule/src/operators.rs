@@ -7,9 +7,10 @@ use netc_runtime::Shape;
 
 use crate::cluster::ClusterRead;
 use crate::element_wise::{Source, reduction};
-use crate::geometry::{Axis, axis_of, channels_first, two_dimensional};
+use crate::geometry::{Axis, channels_first, two_dimensional};
 use crate::kernel::{Kernel, PoolKind, Reduce};
 use crate::planner::Planner;
+use crate::strided::by_axis;
 use crate::view::{Axes, View};
 
 impl Planner<'_> {
@@ -22,6 +23,9 @@ impl Planner<'_> {
             Operator::Concat(rule) => self.emit_concat(position, id, rule.axis),
             Operator::Slice(rule) => self.emit_slice(position, id, rule.axis, rule.start, rule.end),
             Operator::Pad(rule) => self.emit_pad(position, id, rule.axis, rule.before),
+            Operator::Transpose(rule) => self.emit_transpose(position, id, rule),
+            Operator::Expand(rule) => self.emit_expand(position, id, rule),
+            Operator::Reduce(rule) => self.emit_axes(position, id, rule),
             Operator::Quantize(rule) => self.emit_stored(position, id, &rule.quantization, Kernel::Quantize),
             Operator::Dequantize(rule) => self.emit_stored(position, id, &rule.quantization, Kernel::Dequantize),
             Operator::QuantizeGrad(rule) => {
@@ -99,16 +103,12 @@ impl Planner<'_> {
 
     /// Each input is copied to its place.
     fn emit_concat(&mut self, position: usize, id: NodeId, axis: usize) {
-        let axis = axis_of(&self.graph.ty(id).shape, axis);
-        let inputs: Vec<View> = self
-            .graph
-            .inputs(id)
-            .into_iter()
-            .map(|input| self.view(input))
-            .collect();
+        let inputs = self.graph.inputs(id);
+        let views: Vec<View> = inputs.iter().map(|&input| self.seen(input, axis).0).collect();
         let whole = self.destination(position, id);
+        let (whole, axis) = by_axis(whole, &self.graph.ty(id).shape, axis);
         let mut start = 0;
-        for input in inputs {
+        for input in views {
             let part = part_of(&whole, axis, start, input.extents);
             start += *input.extents.clone().on(axis);
             self.step(id, Kernel::Copy, vec![input], part);
@@ -117,36 +117,43 @@ impl Planner<'_> {
 
     fn emit_slice(&mut self, position: usize, id: NodeId, axis: usize, start: usize, end: usize) {
         let input = self.graph.inputs(id)[0];
-        let axis = axis_of(&self.graph.ty(input).shape, axis);
-        let source = self.view(input);
+        let (source, along) = self.seen(input, axis);
         let mut extents = source.extents;
-        *extents.on(axis) = end - start;
-        let part = part_of(&source, axis, start, extents);
+        *extents.on(along) = end - start;
+        let part = part_of(&source, along, start, extents);
         let write = self.destination(position, id);
+        let (write, _) = by_axis(write, &self.graph.ty(id).shape, axis);
         self.step(id, Kernel::Copy, vec![part], write);
     }
 
     fn emit_pad(&mut self, position: usize, id: NodeId, axis: usize, before: usize) {
         let input = self.graph.inputs(id)[0];
-        let axis = axis_of(&self.graph.ty(input).shape, axis);
-        let source = self.view(input);
+        let (source, along) = self.seen(input, axis);
         let whole = self.destination(position, id);
-        let part = part_of(&whole, axis, before, source.extents);
+        let (whole, _) = by_axis(whole, &self.graph.ty(id).shape, axis);
+        let part = part_of(&whole, along, before, source.extents);
         self.step(id, Kernel::Fill(0.0), Vec::new(), whole);
         self.step(id, Kernel::Copy, vec![source], part);
     }
 
     /// Kernels that work along channels work along any axis once the axes have changed their names.
     fn emit_along(&mut self, position: usize, id: NodeId, axis: usize, kernel: Kernel) {
-        let axis = axis_of(&self.graph.ty(id).shape, axis);
-        let reads: Vec<View> = self
-            .graph
-            .inputs(id)
+        let inputs = self.graph.inputs(id);
+        let reads: Vec<View> = inputs
             .into_iter()
-            .map(|input| along(self.view(input), axis))
+            .map(|input| {
+                let (view, axis) = self.seen(input, axis);
+                along(view, axis)
+            })
             .collect();
-        let write = along(self.destination(position, id), axis);
-        self.step(id, kernel, reads, write);
+        let write = self.destination(position, id);
+        let (write, axis) = by_axis(write, &self.graph.ty(id).shape, axis);
+        self.step(id, kernel, reads, along(write, axis));
+    }
+
+    /// A value seen along one of its axes.
+    fn seen(&mut self, id: NodeId, axis: usize) -> (View, Axis) {
+        by_axis(self.view(id), &self.graph.ty(id).shape, axis)
     }
 
     /// Kernels between reals and stored integers read their scales and zero points from constants.

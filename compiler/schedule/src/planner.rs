@@ -21,6 +21,7 @@ use crate::memory::{self, round_up};
 use crate::order::{Order, order};
 use crate::plan::{Buffer, ParameterSlot, Place, Plan, Port, Step};
 use crate::readers::Readers;
+use crate::strided::repeated;
 use crate::view::{Axes, BufferId, View};
 
 /// Plans a verified graph for a machine. The same graph and machine always give the same plan.
@@ -230,14 +231,21 @@ impl Planner<'_> {
         view
     }
 
-    /// Dropout at inference, and reshapes: another view of the same bytes if they allow it, else a copy.
+    /// Dropout at inference, what is repeated, and reshapes: another view of the same bytes if they allow it, else a copy.
     fn make_deferred(&mut self, id: NodeId) -> View {
         let source = self.view(self.graph.inputs(id)[0]);
         let ty = self.graph.ty(id).clone();
-        if matches!(self.graph.node(id).operator, Operator::Dropout(_)) {
-            let halo = self.halos.get(&self.graph.inputs(id)[0]).copied().unwrap_or_default();
-            self.halos.insert(id, halo);
-            return source;
+        match &self.graph.node(id).operator {
+            Operator::Dropout(_) => {
+                let halo = self.halos.get(&self.graph.inputs(id)[0]).copied().unwrap_or_default();
+                self.halos.insert(id, halo);
+                return source;
+            }
+            Operator::Expand(rule) => {
+                let from = &self.graph.ty(self.graph.inputs(id)[0]).shape;
+                return repeated(&source, from, rule);
+            }
+            _ => {}
         }
         let extents = axes(&ty.shape);
         let keeps_order = is_dense_channels_first(&source);

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use netc_graph::{Graph, Layout, NodeId, Operator};
 
-use crate::cluster::{Cluster, ClusterRead};
+use crate::cluster::{Cluster, ClusterRead, describe};
+use crate::element_wise::Source;
 use crate::geometry::{Halo, axes, backward_phases, forward_taps, two_dimensional};
 use crate::kernel::{Spread, Stride};
 use crate::planner::chosen_layout;
@@ -155,7 +156,29 @@ fn is_leaf(operator: &Operator) -> bool {
 }
 
 fn may_wait(graph: &Graph, id: NodeId) -> bool {
-    matches!(graph.node(id).operator, Operator::Reshape(_) | Operator::Dropout(_))
+    match graph.node(id).operator {
+        Operator::Reshape(_) | Operator::Dropout(_) => true,
+        Operator::Expand(_) => is_read_repeatedly(graph, id),
+        _ => false,
+    }
+}
+
+/// Whether a repeated value need not be written down, because only element-wise kernels read it: they can read the
+/// original again and again.
+fn is_read_repeatedly(graph: &Graph, id: NodeId) -> bool {
+    let is_output = graph.outputs().iter().any(|(_, output)| *output == id);
+    let users = graph.users(id);
+    let reads_elements = |&user: &NodeId| {
+        let inputs = graph.inputs(user);
+        describe(graph, user).is_some_and(|rule| {
+            let repeats = |(slot, &input): (usize, &NodeId)| {
+                input != id || rule.reads.contains(&(Source::Slot(slot), Spread::Full))
+            };
+            inputs.iter().enumerate().all(repeats)
+        })
+    };
+    // A value of more axes is a flat vector, which has no axis to repeat along.
+    graph.ty(id).shape.rank() <= 3 && !is_output && !users.is_empty() && users.iter().all(reads_elements)
 }
 
 /// Whether a convolution's input gradient is better made window by window: there are so few input channels that they

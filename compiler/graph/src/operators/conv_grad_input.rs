@@ -1,12 +1,14 @@
-//! Gradient of a convolution with respect to its input.
+//! Gradient of a convolution with respect to its input; as a layer, the transposed convolution.
 
 use super::conv::Conv;
+use super::conv_grad_weight::ConvGradWeight;
 use super::prelude::*;
 use super::window::Window;
 
 /// `dx[j] = Σ w[k] · dy[p]` over all products of the forward convolution in which `x[j]` is a factor.
 ///
 /// - Shapes: `dy: f32[O, *S']`, `w: f32[O, C/groups, *kernel]` `→ dx: f32[C, *S]`; `w` is fixed.
+/// - Gradient: [`Conv`] with respect to `dy`, [`ConvGradWeight`] with respect to `w`.
 /// - Errors: those of [`Conv`], and [`ShapeError::Mismatch`] if `dy` is not what the convolution of `input` gives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConvGradInput {
@@ -47,6 +49,26 @@ impl Rule for ConvGradInput {
                 sums[xi] += host::product(dy[yi], w[wi]);
             });
         host::from_sums(output, batch, &sums)
+    }
+
+    fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
+        let &GradientSite {
+            inputs,
+            output,
+            gradient,
+            ..
+        } = site;
+        vec![
+            site.when(0, || graph.derive(output, self.forward(), &[gradient, inputs[1]])),
+            site.when(1, || {
+                let rule = ConvGradWeight {
+                    window: self.window.clone(),
+                    groups: self.groups,
+                    kernel: graph.ty(inputs[1]).shape.clone(),
+                };
+                graph.derive(output, rule, &[gradient, inputs[0]])
+            }),
+        ]
     }
 
     fn cost(&self, inputs: &[&Type], _: &Type) -> Cost {

@@ -93,3 +93,15 @@ pub(crate) fn sample_shape(tensor: &Tensor, rank: usize) -> Shape {
 pub(crate) fn product(a: f32, b: f32) -> f64 {
     f64::from(a) * f64::from(b)
 }
+
+/// For each element of a shape in row-major order, where it is in a tensor whose axes have these strides.
+pub(crate) fn places(shape: &Shape, strides: &[usize]) -> Vec<usize> {
+    let mut places = vec![0];
+    for (&extent, &stride) in shape.extents().iter().zip(strides) {
+        places = places
+            .into_iter()
+            .flat_map(|place| (0..extent).map(move |index| place + index * stride))
+            .collect();
+    }
+    places
+}

@@ -1,6 +1,6 @@
 //! One file per operator: its attributes, shape rule, reference meaning, gradient, cost and text form.
 //!
-//! Beside them, what several share: [`window`] (sliding windows), [`quantization`] (integers for reals), and, private to this folder, `axis` (lanes along one
+//! Beside them, what several share: [`window`] (sliding windows), [`quantization`] (integers for reals), [`function`] (functions of one number), and, private to this folder, `axis` (lanes along one
 //! axis), `broadcast` (fixed beside batched), `channels` (sums per channel), `expect` (requirements of shape rules), `host`
 //! (host tensors) and `step` (optimizer steps).
 //!
@@ -43,8 +43,11 @@ pub mod dense;
 pub mod dense_grad_input;
 pub mod dense_grad_weight;
 pub mod dequantize;
+pub mod divide;
 pub mod dropout;
+pub mod expand;
 mod expect;
+pub mod function;
 pub mod global_average_pool;
 pub mod global_average_pool_grad;
 pub mod global_max_pool;
@@ -59,17 +62,22 @@ pub mod log_softmax;
 pub mod log_softmax_grad;
 pub mod max_pool;
 pub mod max_pool_grad;
+pub mod maximum;
 pub mod mean_squared_error;
 pub mod mean_squared_error_grad;
+pub mod minimum;
 pub mod moving_average;
 pub mod multiply;
 pub mod multiply_scalar;
 pub mod pad;
 pub mod parameter;
+pub mod prelu;
+pub mod prelu_grad;
 pub mod quantization;
 pub mod quantize;
 pub mod quantize_grad;
 pub mod random_drop;
+pub mod reduce;
 pub mod relayout;
 pub mod relu;
 pub mod relu_grad;
@@ -90,6 +98,9 @@ pub mod subtract;
 pub mod sum_of_squares;
 pub mod tanh;
 pub mod tanh_grad;
+pub mod transpose;
+pub mod unary;
+pub mod unary_grad;
 pub mod upsample;
 pub mod upsample_grad;
 pub mod window;

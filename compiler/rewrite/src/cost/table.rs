@@ -2,6 +2,7 @@
 //! run one, is one entry here.
 
 use netc_graph::Operator;
+use netc_graph::operators::function::Function;
 
 use super::Site;
 use super::product::{
@@ -49,6 +50,24 @@ const fn function(functions: f64) -> Work {
     })
 }
 
+/// A function of one number: a few operations, or something as long as a hyperbolic tangent.
+const fn one_number(of: Function) -> Work {
+    match of {
+        Function::Absolute | Function::Clip { .. } => plain(2.0),
+        Function::HardSigmoid { .. } => plain(3.0),
+        Function::HardSwish => plain(5.0),
+        Function::SquareRoot | Function::Reciprocal => function(0.5),
+        Function::Exponential
+        | Function::Logarithm
+        | Function::Erf
+        | Function::Elu { .. }
+        | Function::Gelu
+        | Function::GeluTanh
+        | Function::Silu => function(1.0),
+        Function::Power { .. } | Function::Softplus => function(2.0),
+    }
+}
+
 /// The entry of an operator.
 pub(super) const fn work(operator: &Operator) -> Work {
     match operator {
@@ -73,6 +92,13 @@ pub(super) const fn work(operator: &Operator) -> Work {
         | Operator::MultiplyScalar(_)
         | Operator::BatchNormGradInput(_) => plain(1.0),
         Operator::LeakyRelu(_) | Operator::BatchNorm(_) | Operator::ReluGrad(_) => plain(2.0),
+        Operator::Maximum(_) | Operator::Minimum(_) => plain(1.0),
+        Operator::Prelu(_) | Operator::PreluGrad(_) => plain(2.0),
+        // A division takes about half as long as a function.
+        Operator::Divide(_) => function(0.5),
+        Operator::Unary(rule) => one_number(rule.function),
+        // The function's own, and what its derivative takes more.
+        Operator::UnaryGrad(_) => function(1.5),
         Operator::LeakyReluGrad(_) | Operator::TanhGrad(_) | Operator::SigmoidGrad(_) => plain(3.0),
         Operator::Tanh(_) | Operator::Sigmoid(_) => function(1.0),
         // A hash of the element's number, about as long as a function.
@@ -87,9 +113,12 @@ pub(super) const fn work(operator: &Operator) -> Work {
         Operator::LocalResponseNorm(_) => Work::Step(neighbors),
         Operator::LocalResponseNormGrad(_) => Work::Step(neighbors_gradient),
         Operator::Upsample(_) | Operator::UpsampleGrad(_) => Work::Step(upsample),
-        Operator::Concat(_) | Operator::Slice(_) | Operator::Pad(_) => Work::Step(copies),
+        Operator::Concat(_) | Operator::Slice(_) | Operator::Pad(_) | Operator::Transpose(_) => Work::Step(copies),
+        // Element-wise kernels read the original, again and again.
+        Operator::Expand(_) => Work::View(nothing),
 
-        Operator::GlobalAveragePool(_)
+        Operator::Reduce(_)
+        | Operator::GlobalAveragePool(_)
         | Operator::GlobalMaxPool(_)
         | Operator::GlobalMaxPoolGrad(_)
         | Operator::ChannelMean(_)

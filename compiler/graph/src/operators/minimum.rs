@@ -1,0 +1,42 @@
+//! The smaller of two tensors, element by element.
+
+use super::broadcast;
+use super::prelude::*;
+use super::relu_grad::ReluGrad;
+use super::subtract::Subtract;
+
+/// `y = min(a, b)`.
+///
+/// - Gradient: `dy` to `a` where `a < b`, elsewhere to `b`; summed over the batch for a fixed input of a batched result.
+/// - Shapes: equal, `f32[*], f32[*] → f32[*]`; a fixed input is used for every sample of a batched one.
+/// - Numerics: `a` where both are equal or either is NaN.
+/// - Errors: [`ShapeError::Mismatch`] if the shapes differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Minimum {}
+
+impl Rule for Minimum {
+    const NAME: &'static str = "minimum";
+
+    fn infer(&self, inputs: &[&Type]) -> Result<Type, ShapeError> {
+        broadcast::infer(inputs)
+    }
+
+    fn evaluate(&self, inputs: &[&Tensor], output: &Type, batch: usize) -> Tensor {
+        broadcast::evaluate(inputs, output, batch, |a, b| if b < a { b } else { a })
+    }
+
+    fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
+        let output = site.output;
+        let (a, b) = (site.inputs[0], site.inputs[1]);
+        // Above zero where the gradient is the first one's.
+        let margin = graph.derive(output, Subtract {}, &[b, a]);
+        let to_first = graph.derive(output, ReluGrad {}, &[margin, site.gradient]);
+        vec![
+            site.when(0, || broadcast::reduce(graph, site, 0, to_first)),
+            site.when(1, || {
+                let rest = graph.derive(output, Subtract {}, &[site.gradient, to_first]);
+                broadcast::reduce(graph, site, 1, rest)
+            }),
+        ]
+    }
+}
