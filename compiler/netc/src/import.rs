@@ -31,10 +31,9 @@ impl Network {
         let imported = netc_onnx::import(path, &asked).map_err(of_models)?;
         let shown = path.display().to_string();
         let loader = MemoryLoader::new().with(shown.clone(), imported.text.as_str());
-        Ok(Self {
-            model: Some(Arc::new(imported)),
-            ..Self::read(&loader, &shown, options)?
-        })
+        let mut network = Self::read(&loader, &shown, options)?;
+        network.model = Some(Arc::new(imported));
+        Ok(network)
     }
 
     /// What an ONNX model was read as; nothing for networks that were text.

@@ -9,6 +9,7 @@
 
 mod constant;
 mod error;
+mod export;
 mod import;
 mod names;
 mod operators;
@@ -20,5 +21,6 @@ mod text;
 mod window;
 mod wire;
 
+pub use export::{EXPORTED_OPSET, export};
 pub use import::{ImportOptions, Imported, Weight, import, import_proto};
 pub use read::{NEWEST_OPSET, OLDEST_OPSET};

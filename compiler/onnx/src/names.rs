@@ -30,6 +30,23 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    /// Takes a name as it is.
+    pub(crate) fn keep(&mut self, name: &str) {
+        self.names.insert(name.to_owned());
+    }
+
+    /// The name, or the name with a number if it is taken; words of the language may be names here.
+    pub(crate) fn other(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        let mut count = 2;
+        while self.names.contains(&name) {
+            name = format!("{wanted}_{count}");
+            count += 1;
+        }
+        self.names.insert(name.clone());
+        name
+    }
+
     /// The name, or the name with a number, if it is taken.
     pub(crate) fn unique(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_owned();
