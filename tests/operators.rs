@@ -62,6 +62,39 @@ fn layer(images: bool) -> BoxedStrategy<String> {
     let pool = pool.prop_map(|(name, kernel, stride, pad)| format!("{name}({kernel}, stride = {stride}, pad = {pad})"));
     let fixed = |texts: &[&str]| prop::sample::select(texts.iter().map(ToString::to_string).collect::<Vec<_>>());
     let activation = fixed(&["relu", "leaky_relu", "tanh", "sigmoid", "leaky_relu(0.2)"]);
+    let function = fixed(&[
+        "prelu",
+        "elu(0.5)",
+        "selu",
+        "gelu",
+        "gelu(approximate = tanh)",
+        "silu",
+        "softplus",
+        "hard_sigmoid",
+        "hard_swish",
+        "clip(-0.5, 1.5)",
+        "abs",
+        "negate",
+        "erf",
+        "power(2)",
+    ]);
+    // What is repeated, in every direction: for each channel, for each position, for each sample or for all.
+    let combined = fixed(&[
+        "add(parameter(1, value = 0.5))",
+        "multiply(parameter(1, 1))",
+        "subtract(parameter(4, 1))",
+        "repeat 1 { multiply(in, in |> reduce_mean(axes = [1, 2], keep = true) |> sigmoid) }",
+        "repeat 1 { subtract(in, in |> reduce_max(axes = 0, keep = true)) }",
+        "repeat 1 { add(in |> reduce_sum(axes = 1, keep = true), in) }",
+        "repeat 1 { maximum(in, in |> reduce_min(axes = [0, 1], keep = true) |> negate) }",
+        "repeat 1 { minimum(in, parameter(1, 1, value = 0.3)) }",
+        "repeat 1 { divide(in, in |> abs |> add(parameter(1, value = 1))) }",
+        "transpose(1, 0)",
+        "transpose(2, 0, 1)",
+        "transpose(1, 0, 2)",
+        "reduce_mean(axes = 1)",
+        "reduce_max(axes = 0)",
+    ]);
     let normalization = fixed(&["batch_norm", "lrn", "lrn(3)", "softmax", "log_softmax", "scale_shift"]);
     let shape = fixed(&[
         "upsample(2)",
@@ -72,7 +105,16 @@ fn layer(images: bool) -> BoxedStrategy<String> {
         "repeat 2 { in |> relu |> add(in) }",
         "repeat 1 { concat(in, in |> relu) }",
     ]);
-    prop_oneof![5 => conv, 3 => pool, 3 => activation, 2 => normalization, 2 => shape].boxed()
+    prop_oneof![
+        5 => conv,
+        3 => pool,
+        3 => activation,
+        2 => function,
+        3 => combined,
+        2 => normalization,
+        2 => shape
+    ]
+    .boxed()
 }
 
 /// A network that starts from a shape and applies those layers that fit.

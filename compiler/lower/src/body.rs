@@ -11,11 +11,15 @@ use netc_syntax::ast::{self, Argument, Body, Expr, ExprKind, Name, Parameter, Re
 
 use crate::codes;
 use crate::items::{defined_twice, reserved};
+use crate::layers::{self, Takes};
 use crate::lower::{BLOCK_DEPTH_LIMIT, Context, Lower, REPEAT_LIMIT};
 use crate::scope::{Flow, Ground, Scope, What};
 use crate::signature::{INTEGER_LIMIT, Kind, Place, assign};
 use crate::trace::Step;
 use crate::value::{Tensor, Value, grouped};
+
+/// The most axes of an input.
+const INPUT_AXES: usize = 5;
 
 impl<'a> Lower<'a> {
     /// The statements of a body and the value of its last pipeline. Names it defines are gone afterwards.
@@ -26,7 +30,7 @@ impl<'a> Lower<'a> {
             match statement {
                 Statement::Input(input) => self.input(input, scope),
                 Statement::Let(binding) => {
-                    let value = self.evaluate(&binding.value, scope);
+                    let value = self.named_value(binding, scope);
                     if self.define(&binding.name, value, What::Let, scope) {
                         names.push(binding.name.text.as_str());
                     }
@@ -37,6 +41,19 @@ impl<'a> Lower<'a> {
         }
         names.into_iter().for_each(|name| self.forget(name, scope));
         result
+    }
+
+    /// The value of a `let`. A layer that is made of nothing, a `parameter`, has its name: nothing else could give it one.
+    fn named_value(&mut self, binding: &ast::Let, scope: &mut Scope) -> Value {
+        if let ExprKind::Call(call) = &binding.value.kind {
+            let is_block = self.items.get(scope.file, &call.name.text).is_some();
+            let layer = layers::find(&call.name.text).filter(|layer| layer.takes == Takes::Nothing && !is_block);
+            if layer.is_some() {
+                let span = binding.value.span;
+                return self.call(&call.name, &call.arguments, Some(&binding.name), span, None, scope);
+            }
+        }
+        self.evaluate(&binding.value, scope)
     }
 
     /// Works out what is expected, while the names of the body are known; compared when the whole network is.
@@ -133,14 +150,14 @@ impl<'a> Lower<'a> {
             });
             return None;
         }
-        if extents.len() > 3 {
+        if extents.len() > INPUT_AXES {
             let found = Shape::new(extents);
             let diagnostic = Diagnostic::error(
                 codes::INPUT_TYPE,
                 format!("`{}` has {} axes", input.name.text, found.rank()),
             )
-            .at(input.span, "needs one, two or three axes")
-            .note("an input is [C, H, W], [C, L] or [N], channels first")
+            .at(input.span, "needs one to five axes")
+            .note("an image is [C, H, W], a signal [C, L], a list of features [N]; few layers take more axes")
             .hint("the batch is never written: leave it out");
             self.report(diagnostic);
             return None;
@@ -371,7 +388,8 @@ impl<'a> Lower<'a> {
                 (Some(value), _) => value,
                 (None, Some(default)) => {
                     let ground = std::mem::replace(&mut inner.ground, Ground::Numbers);
-                    let is_word = matches!(&default.kind, ExprKind::Name(name) if crate::layers::words().any(|word| word == name));
+                    let is_word =
+                        matches!(&default.kind, ExprKind::Name(name) if layers::words().any(|word| word == name));
                     let value = match &default.kind {
                         ExprKind::Name(name) if is_word => Value::Symbol(name.clone()),
                         _ => self.evaluate(default, inner),

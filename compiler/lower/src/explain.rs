@@ -25,8 +25,8 @@ pub(crate) fn shape_error(site: &Site<'_>, error: &ShapeError) -> Failed {
             channels,
             groups,
         } => groups_message(site, which, *channels, *groups).into(),
-        ShapeError::Mismatch { .. } => shapes_differ(site).into(),
-        ShapeError::Axis { axis, .. } => self::axis(site, *axis, &site.shape(0)).into(),
+        ShapeError::Mismatch { left, .. } => shapes_differ(site, left, 1.min(site.inputs.len() - 1)).into(),
+        ShapeError::Axis { axis, .. } => self::axis(site, "axis", *axis, &site.shape(0)).into(),
         ShapeError::Range { attribute, expected } => {
             let message = format!("`{attribute}` of `{}` must be {expected}", site.layer.name);
             Diagnostic::error(codes::OUT_OF_RANGE, message)
@@ -242,11 +242,11 @@ fn plural(count: usize, noun: &str) -> String {
 }
 
 /// An axis that the value does not have.
-pub(crate) fn axis(site: &Site<'_>, axis: usize, shape: &Shape) -> Diagnostic {
+pub(crate) fn axis(site: &Site<'_>, argument: &str, axis: usize, shape: &Shape) -> Diagnostic {
     let rank = shape.rank();
     Diagnostic::error(codes::AXIS, format!("`{}` has no axis {axis}", site.name))
         .at(
-            site.bound.span("axis"),
+            site.bound.span(argument),
             format!(
                 "{shape} has {}",
                 if rank == 1 {
@@ -397,25 +397,36 @@ fn divisors_near(number: usize, near: usize) -> Vec<usize> {
     divisors[split.saturating_sub(2)..(split + 2).min(divisors.len())].to_vec()
 }
 
-/// Values of different shapes where they must agree.
-fn shapes_differ(site: &Site<'_>) -> Diagnostic {
-    let first = site.shape(0);
-    let other = (1..site.inputs.len())
-        .find(|&input| site.shape(input) != first)
-        .unwrap_or(0);
+/// A list of axes that are not those of the value, each once.
+pub(crate) fn axes(site: &Site<'_>, shape: &Shape) -> Diagnostic {
+    let order: Vec<String> = (0..shape.rank()).rev().map(|axis| axis.to_string()).collect();
+    Diagnostic::error(codes::AXIS, format!("`{}` needs every axis of {shape} once", site.name))
+        .at(site.bound.span("axes"), "not these")
+        .note(site.why(0, Part::Whole))
+        .hint(format!(
+            "axes count from 0, without the batch: `{}({})` turns them all around",
+            site.layer.name,
+            order.join(", ")
+        ))
+}
+
+/// Values of shapes that cannot be brought together: what the first ones make, and the one of this number.
+pub(crate) fn shapes_differ(site: &Site<'_>, first: &Shape, other: usize) -> Diagnostic {
     let second = site.shape(other);
-    let verb = if site.layer.name == "multiply" {
-        "multiplies"
-    } else {
-        "adds"
+    let verb = match site.layer.name {
+        "add" => "adds",
+        "subtract" => "subtracts",
+        "multiply" => "multiplies",
+        "divide" => "divides",
+        _ => "compares",
     };
     let diagnostic = Diagnostic::error(
         codes::SHAPES_DIFFER,
         format!("`{}` {verb} {first} and {second}", site.name),
     )
-    .at(site.span, "both must have one shape")
-    .note(site.why(0, part_that_differs(&first, &second)))
-    .note(site.why(other, part_that_differs(&first, &second)));
+    .at(site.span, "extents must be equal, or 1")
+    .note(site.why(0, part_that_differs(first, &second)))
+    .note(site.why(other, part_that_differs(first, &second)));
     diagnostic.hint(match (first.extents(), second.extents()) {
         ([a, space_a @ ..], [b, space_b @ ..]) if space_a == space_b && a != b => {
             format!("bring both to {a} channels: `|> conv({a}, 1)` on the one with {b}")
@@ -440,10 +451,7 @@ fn shapes_differ(site: &Site<'_>) -> Diagnostic {
         }
         ([a, space @ ..], [b]) | ([b], [a, space @ ..]) if a == b && !space.is_empty() => {
             let ones = vec!["1"; space.len()].join(", ");
-            let factor = space.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-            format!(
-                "spread the one number of each channel over space: `|> reshape({a}, {ones}) |> upsample([{factor}])`"
-            )
+            format!("give the one number of each channel its axes back: `|> reshape({a}, {ones})`")
         }
         _ => "bring both to one shape with `reshape` or `flatten`".to_owned(),
     })

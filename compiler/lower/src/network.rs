@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use netc_diagnostics::{Diagnostic, Span};
 use netc_graph::operators::input::Input;
+use netc_graph::operators::spread_sum::SpreadSum;
 use netc_graph::{Graph, NodeId, Type};
 use netc_runtime::{DType, Shape};
 use netc_syntax::ast::{Argument, Field, Layer as LayerStage, Name, Stage, StageKind};
@@ -72,6 +73,14 @@ impl Network {
             .map(|(_, span)| *span)
     }
 
+    /// A value with the batch: callers are given one of every output for each sample.
+    fn for_each_sample(&mut self, node: NodeId) -> NodeId {
+        if self.graph.ty(node).batched {
+            return node;
+        }
+        self.graph.derive(node, SpreadSum {}, &[node])
+    }
+
     pub(crate) fn shape(&self, tensor: Tensor) -> &Shape {
         &self.graph.ty(tensor.node).shape
     }
@@ -132,7 +141,8 @@ impl<'a> Lower<'a> {
         }
         self.network.outputs.push((name.text.clone(), name.span));
         if let Value::Tensor(tensor) = flow {
-            self.network.graph.add_output(&name.text, tensor.node);
+            let node = self.network.for_each_sample(tensor.node);
+            self.network.graph.add_output(&name.text, node);
         }
     }
 
@@ -218,10 +228,15 @@ impl<'a> Lower<'a> {
         let has_flow = flow.is_some();
         let mut inputs: Vec<(Value, Span)> = flow.map(|value| (value, span)).into_iter().collect();
         let positional = arguments.iter().take_while(|argument| argument.name.is_none()).count();
+        if layer.takes == Takes::Nothing && has_flow {
+            self.takes_nothing(layer, span);
+            return Value::Poison;
+        }
         let values = match layer.takes {
+            Takes::Nothing => 0,
             Takes::One if has_flow => 0,
             Takes::One => positional.min(1),
-            Takes::Several => positional,
+            Takes::Two | Takes::Several => positional,
         };
         for argument in &arguments[..values] {
             let value = self.evaluate(&argument.value, scope);
@@ -251,6 +266,21 @@ impl<'a> Lower<'a> {
         self.report(diagnostic.hint(format!("let a value flow in: `x |> {text}`")));
     }
 
+    /// Something flows into a layer that takes nothing.
+    fn takes_nothing(&mut self, layer: &Layer, span: Span) {
+        let text = quote(self.sources, span);
+        self.report(
+            Diagnostic::error(
+                codes::LOST_FLOW,
+                format!("`{}` takes nothing from the left", layer.name),
+            )
+            .at(span, "something flows in here")
+            .hint(format!(
+                "it is a value by itself: `let x = {text}`, or `|> add({text})`"
+            )),
+        );
+    }
+
     /// The values a layer takes; `None` if one is missing, of another kind or poison.
     fn tensors(
         &mut self,
@@ -278,7 +308,7 @@ impl<'a> Lower<'a> {
                     let keyword = layer
                         .arguments
                         .first()
-                        .filter(|_| layer.takes == Takes::Several && other.is_number());
+                        .filter(|_| layer.takes != Takes::One && other.is_number());
                     self.report(match keyword {
                         Some(argument) => diagnostic.hint(format!("write `{} = {other}`", argument.name)),
                         None if matches!(other, Value::List(_)) => {
@@ -292,17 +322,24 @@ impl<'a> Lower<'a> {
         if !is_complete {
             return None;
         }
-        if layer.takes == Takes::Several && tensors.len() < 2 {
-            let message = format!("`{}` needs at least two values, found {}", layer.name, tensors.len());
-            let hint = format!("write `{0}(a, b)`, or `a |> {0}(b)`", layer.name);
-            self.report(
-                Diagnostic::error(codes::MISSING_ARGUMENT, message)
-                    .at(span, "a value is missing")
-                    .hint(hint),
-            );
-            return None;
-        }
-        Some(tensors)
+        let least = match layer.takes {
+            Takes::Two if tensors.len() != 2 => "two",
+            Takes::Several if tensors.len() < 2 => "at least two",
+            _ => return Some(tensors),
+        };
+        let message = format!("`{}` needs {least} values, found {}", layer.name, tensors.len());
+        let what = if tensors.len() < 2 {
+            "a value is missing"
+        } else {
+            "one too many"
+        };
+        let hint = format!("write `{0}(a, b)`, or `a |> {0}(b)`", layer.name);
+        self.report(
+            Diagnostic::error(codes::MISSING_ARGUMENT, message)
+                .at(span, what)
+                .hint(hint),
+        );
+        None
     }
 
     /// The arguments of a layer, each checked by its kind.
@@ -346,8 +383,8 @@ impl<'a> Lower<'a> {
         bound: Bound,
         span: Span,
     ) -> Value {
-        let first = inputs[0].0;
-        let before = self.network.shape(first).clone();
+        let first = inputs.first().map(|(first, _)| *first);
+        let before = first.map_or(Shape::scalar(), |first| self.network.shape(first).clone());
         let mut site = Site {
             layer,
             name: &name,
@@ -375,7 +412,7 @@ impl<'a> Lower<'a> {
             text,
             name: shown,
             span,
-            from: Some(first.step),
+            from: first.map(|first| first.step),
             before,
             after: Shape::scalar(),
             window,

@@ -6,14 +6,14 @@ use std::fmt::Write;
 
 use crate::layers::{self, Layer, Takes as Values};
 use crate::recipe::fields::{self, Choice, Field, Takes};
-use crate::signature::{Argument, Default};
+use crate::signature::{Argument, Default, Kind};
 
 /// An entry for each layer, Markdown. Examples are stages that follow `x`, of shape `[4, 8, 8]`.
 #[must_use]
 pub fn layers() -> String {
     let mut text = String::from(
-        "Every layer takes a value from the left of `|>`, or as the first thing in its brackets. One- and two-dimensional layers are\n\
-         the same: the input says which. What stands after `=` holds without the argument.\n\n\
+        "Every layer but `parameter` takes a value from the left of `|>`, or as the first thing in its brackets. One- and\n\
+         two-dimensional layers are the same: the input says which. What stands after `=` holds without the argument.\n\n\
          A window over `H` positions gives `H' = ⌊(H + padding − window)/stride⌋ + 1`, with `window = dilation·(kernel − 1) + 1`.\n\
          `pad = 1` adds one position on each side. `pad = same` adds what makes `H' = ⌈H/stride⌉`; what does not split evenly goes to\n\
          the end, as with TensorFlow's and ONNX's `SAME_UPPER`, so that even kernels have a meaning too.\n",
@@ -24,8 +24,10 @@ pub fn layers() -> String {
 
 fn layer_entry(text: &mut String, layer: &Layer) {
     let mut places: Vec<String> = layer.arguments.iter().map(short).collect();
-    if layer.takes == Values::Several {
-        places.insert(0, "values…".to_owned());
+    match layer.takes {
+        Values::Several => places.insert(0, "values…".to_owned()),
+        Values::Two => places.insert(0, "value, value".to_owned()),
+        Values::Nothing | Values::One => {}
     }
     let call = if places.is_empty() {
         layer.name.to_owned()
@@ -48,7 +50,7 @@ fn layer_entry(text: &mut String, layer: &Layer) {
 fn short(argument: &Argument) -> String {
     match default_text(argument) {
         Some(default) => format!("{} = {default}", argument.name),
-        None if matches!(argument.kind, crate::signature::Kind::Dimensions) => format!("{}…", argument.name),
+        None if argument.place().takes_rest => format!("{}…", argument.name),
         None => argument.name.to_owned(),
     }
 }
@@ -60,6 +62,7 @@ fn default_text(argument: &Argument) -> Option<String> {
         Default::Real(number) if number != 0.0 && number.abs() < 1e-2 => Some(format!("{number:e}")),
         Default::Real(number) => Some(number.to_string()),
         Default::Word(word) | Default::As(word) => Some(word.to_owned()),
+        Default::Nothing if matches!(argument.kind, Kind::Real(_)) => Some("none".to_owned()),
         Default::Nothing => Some("[]".to_owned()),
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Padding,
     /// All positional arguments that are left: integers from 1 on.
     Dimensions,
+    /// All positional arguments that are left: integers from 0 on.
+    Axes,
     /// A number.
     Real(Range),
     /// A number or a list of numbers.
@@ -82,7 +84,7 @@ pub(crate) enum Default {
     Word(&'static str),
     /// What this other argument has.
     As(&'static str),
-    /// An empty list.
+    /// An empty list, or no number.
     Nothing,
 }
 
@@ -95,7 +97,13 @@ impl Kind {
         match self {
             Self::Padding => &["same", "valid"],
             Self::Word(words) => words,
-            Self::Integer(_) | Self::PerAxis(_) | Self::Dimensions | Self::Real(_) | Self::Reals(_) | Self::Text => &[],
+            Self::Integer(_)
+            | Self::PerAxis(_)
+            | Self::Dimensions
+            | Self::Axes
+            | Self::Real(_)
+            | Self::Reals(_)
+            | Self::Text => &[],
         }
     }
 
@@ -113,6 +121,7 @@ impl Kind {
             Self::PerAxis(least) => format!("an integer from {least}, or a list of one for each axis"),
             Self::Padding => "an integer from 0, a list of one for each axis, `same` or `valid`".to_owned(),
             Self::Dimensions => "integers from 1".to_owned(),
+            Self::Axes => "integers from 0".to_owned(),
             Self::Real(range) if range.text == ANY.text => "a number".to_owned(),
             Self::Real(range) => format!("a number, {}", range.text),
             Self::Reals(range) if range.text == ANY.text => "a number or a list of numbers".to_owned(),
@@ -133,6 +142,7 @@ impl Kind {
             (Self::Padding, Value::Symbol(word)) => self.word(word, subject, span),
             (Self::Padding, value) => self.integer(value, 0, subject, span),
             (Self::Dimensions, value) => self.integer(value, 1, subject, span),
+            (Self::Axes, value) => self.integer(value, 0, subject, span),
             (Self::Real(range), value) => self.real(value, range, subject, span),
             (Self::Reals(range), Value::List(items)) => {
                 let items: Result<Vec<_>, _> = items
@@ -210,11 +220,10 @@ impl Kind {
             },
         );
         match (self, value) {
-            (Self::Integer(_) | Self::PerAxis(_) | Self::Padding | Self::Dimensions, Value::Real(number))
-                if number.fract() == 0.0 && number.abs() < 1e9 =>
-            {
-                diagnostic.hint(format!("write `{number:.0}`"))
-            }
+            (
+                Self::Integer(_) | Self::PerAxis(_) | Self::Padding | Self::Dimensions | Self::Axes,
+                Value::Real(number),
+            ) if number.fract() == 0.0 && number.abs() < 1e9 => diagnostic.hint(format!("write `{number:.0}`")),
             (_, Value::Text(text)) if self.words().contains(&text.as_str()) => {
                 diagnostic.hint(format!("write `{text}`, without quotes"))
             }
@@ -258,14 +267,14 @@ impl Argument {
         Place {
             name: self.name,
             is_required: matches!(self.default, Default::Required),
-            takes_rest: matches!(self.kind, Kind::Dimensions),
+            takes_rest: matches!(self.kind, Kind::Dimensions | Kind::Axes),
             doc: self.doc,
         }
     }
 }
 
 /// Names that other frameworks use, with ours.
-const ALIASES: [(&str, &str); 22] = [
+const ALIASES: [(&str, &str); 27] = [
     ("padding", "pad"),
     ("filters", "channels"),
     ("out_channels", "channels"),
@@ -279,6 +288,11 @@ const ALIASES: [(&str, &str); 22] = [
     ("use_bias", "bias"),
     ("negative_slope", "slope"),
     ("alpha", "slope"),
+    ("perm", "axes"),
+    ("keepdim", "keep"),
+    ("keepdims", "keep"),
+    ("min", "low"),
+    ("max", "high"),
     ("eps", "epsilon"),
     ("p", "rate"),
     ("dim", "axis"),

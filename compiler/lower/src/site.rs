@@ -2,6 +2,8 @@
 
 use netc_diagnostics::{Diagnostic, Sources, Span};
 use netc_graph::operators::parameter::{Parameter, Role};
+use netc_graph::operators::reshape::Reshape;
+use netc_graph::operators::spread_sum::SpreadSum;
 use netc_graph::operators::window::Window;
 use netc_graph::{Graph, NodeId, Operator, ShapeError};
 use netc_runtime::recipe::Initialization;
@@ -140,6 +142,15 @@ impl Bound {
         given.iter().map(|(value, _)| integer_of(value)).collect()
     }
 
+    /// An integer or a list of integers; empty where nothing is given.
+    pub(crate) fn integers(&self, name: &str) -> Vec<usize> {
+        match self.value(name) {
+            None => Vec::new(),
+            Some(Value::List(items)) => items.iter().map(|(item, _)| integer_of(item)).collect(),
+            Some(value) => vec![integer_of(value)],
+        }
+    }
+
     /// One integer for each of `axes` axes; one number stands for all.
     fn per_axis(&self, name: &str, axes: usize) -> Result<Vec<usize>, Diagnostic> {
         match self.value(name) {
@@ -260,8 +271,20 @@ impl Site<'_> {
         Ok(node)
     }
 
-    /// Adds an operator of this layer.
+    /// Adds an operator of this layer. A value without a batch is repeated for every sample where the operator works on
+    /// samples.
     pub(crate) fn apply(&mut self, operator: impl Into<Operator>, inputs: &[NodeId]) -> Result<NodeId, Failed> {
+        let operator = operator.into();
+        let mut inputs = inputs.to_vec();
+        for input in data_inputs(&operator, inputs.len()) {
+            if !self.graph.ty(inputs[input]).batched {
+                inputs[input] = self.add(SpreadSum {}, &[inputs[input]])?;
+            }
+        }
+        self.add(operator, &inputs)
+    }
+
+    fn add(&mut self, operator: impl Into<Operator>, inputs: &[NodeId]) -> Result<NodeId, Failed> {
         let added = self.graph.add(self.name, operator, inputs, Some(self.span));
         let node = added.map_err(|error| explain::shape_error(self, &error))?;
         self.nodes.push(node);
@@ -274,6 +297,21 @@ impl Site<'_> {
         self.apply(operator, &[input])
     }
 
+    /// What works channel by channel, on the first value. Kernels know three axes, so more are seen as one.
+    pub(crate) fn by_channels(
+        &mut self,
+        make: impl FnOnce(&mut Self, NodeId) -> Result<NodeId, Failed>,
+    ) -> Result<NodeId, Failed> {
+        let (shape, input) = (self.shape(0), self.node(0));
+        if shape.rank() <= 3 {
+            return make(self, input);
+        }
+        let flat = Shape::from([shape[0], shape.element_count() / shape[0]]);
+        let flat = self.apply(Reshape { shape: flat }, &[input])?;
+        let made = make(self, flat)?;
+        self.apply(Reshape { shape }, &[made])
+    }
+
     /// The axis given, or a message if the first value does not have it.
     pub(crate) fn axis(&self) -> Result<usize, Failed> {
         let axis = self.bound.integer("axis");
@@ -281,8 +319,29 @@ impl Site<'_> {
         if axis < shape.rank() {
             Ok(axis)
         } else {
-            Err(explain::axis(self, axis, &shape).into())
+            Err(explain::axis(self, "axis", axis, &shape).into())
         }
+    }
+}
+
+/// Which inputs of an operator must be one for each sample; the others may exist once for all.
+fn data_inputs(operator: &Operator, count: usize) -> std::ops::Range<usize> {
+    match operator {
+        Operator::Add(_)
+        | Operator::Subtract(_)
+        | Operator::Multiply(_)
+        | Operator::Divide(_)
+        | Operator::Maximum(_)
+        | Operator::Minimum(_)
+        | Operator::Scale(_)
+        | Operator::Unary(_)
+        | Operator::Relu(_)
+        | Operator::Reshape(_)
+        | Operator::Transpose(_)
+        | Operator::Expand(_)
+        | Operator::Reduce(_) => 0..0,
+        Operator::Concat(_) => 0..count,
+        _ => 0..count.min(1),
     }
 }
 

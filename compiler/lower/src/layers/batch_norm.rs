@@ -36,13 +36,13 @@ pub(crate) const BATCH_NORM: Layer = Layer {
 /// Weight, bias, running mean and running variance, all `[C]`, as PyTorch names them.
 fn expand(site: &mut Site<'_>) -> Result<NodeId, Failed> {
     let channels = site.shape(0)[0];
-    let operands = [
-        site.node(0),
+    let [weight, bias, mean, variance] = [
         site.parameter("weight", [channels], Role::Bias, Init::Constant(1.0))?,
         site.parameter("bias", [channels], Role::Bias, Init::Constant(0.0))?,
         site.parameter("running_mean", [channels], Role::Statistic, Init::Constant(0.0))?,
         site.parameter("running_var", [channels], Role::Statistic, Init::Constant(1.0))?,
     ];
     let (epsilon, momentum) = (site.bound.real("epsilon"), site.bound.real("momentum"));
-    site.apply(BatchNorm { epsilon, momentum }, &operands)
+    let rule = BatchNorm { epsilon, momentum };
+    site.by_channels(|site, x| site.apply(rule, &[x, weight, bias, mean, variance]))
 }

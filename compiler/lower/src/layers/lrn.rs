@@ -41,6 +41,7 @@ pub(crate) const LRN: Layer = Layer {
     expand: |site| {
         let (size, alpha) = (site.bound.integer("size"), site.bound.real("alpha"));
         let (beta, k) = (site.bound.real("beta"), site.bound.real("k"));
-        site.unary(LocalResponseNorm { size, alpha, beta, k })
+        let rule = LocalResponseNorm { size, alpha, beta, k };
+        site.by_channels(|site, x| site.apply(rule, &[x]))
     },
 };

@@ -5,6 +5,7 @@
 
 mod activation;
 mod avg_pool;
+mod axes;
 mod batch_norm;
 mod combine;
 mod concat;
@@ -12,9 +13,11 @@ mod conv;
 mod dense;
 mod dropout;
 mod flatten;
+mod function;
 mod global_pool;
 mod lrn;
 mod max_pool;
+mod parameter;
 mod reshape;
 mod scale_shift;
 mod slice;
@@ -48,7 +51,10 @@ pub(crate) struct Layer {
 /// How many values a layer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
+    /// It makes its value of nothing.
+    Nothing,
     One,
+    Two,
     /// Two or more; every positional argument is one.
     Several,
 }
@@ -65,6 +71,23 @@ pub(crate) const ALL: &[&Layer] = &[
     &activation::LEAKY_RELU,
     &activation::TANH,
     &activation::SIGMOID,
+    &function::PRELU,
+    &function::ELU,
+    &function::SELU,
+    &function::GELU,
+    &function::SILU,
+    &function::SOFTPLUS,
+    &function::HARD_SIGMOID,
+    &function::HARD_SWISH,
+    &function::CLIP,
+    &function::ABS,
+    &function::NEGATE,
+    &function::RECIPROCAL,
+    &function::EXP,
+    &function::LOG,
+    &function::SQRT,
+    &function::POWER,
+    &function::ERF,
     &softmax::SOFTMAX,
     &softmax::LOG_SOFTMAX,
     &batch_norm::BATCH_NORM,
@@ -73,10 +96,20 @@ pub(crate) const ALL: &[&Layer] = &[
     &dropout::DROPOUT,
     &flatten::FLATTEN,
     &reshape::RESHAPE,
+    &axes::TRANSPOSE,
+    &axes::REDUCE_MEAN,
+    &axes::REDUCE_SUM,
+    &axes::REDUCE_MAX,
+    &axes::REDUCE_MIN,
     &concat::CONCAT,
     &slice::SLICE,
     &combine::ADD,
+    &combine::SUBTRACT,
     &combine::MULTIPLY,
+    &combine::DIVIDE,
+    &combine::MAXIMUM,
+    &combine::MINIMUM,
+    &parameter::PARAMETER,
     &upsample::UPSAMPLE,
 ];
 
@@ -113,7 +146,22 @@ pub(crate) fn alias(name: &str) -> Option<String> {
         "sum" => "add",
         "mul" => "multiply",
         "view" => "reshape",
-        "lrelu" | "prelu" => "leaky_relu",
+        "lrelu" => "leaky_relu",
+        "swish" => "silu",
+        "hardswish" => "hard_swish",
+        "hardsigmoid" => "hard_sigmoid",
+        "relu6" => return Some("write `clip(0, 6)`".to_owned()),
+        "div" => "divide",
+        "sub" => "subtract",
+        "max" => "maximum",
+        "min" => "minimum",
+        "neg" => "negate",
+        "pow" => "power",
+        "permute" => "transpose",
+        "mean" | "reducemean" => "reduce_mean",
+        "reducesum" => "reduce_sum",
+        "reducemax" | "amax" => "reduce_max",
+        "reducemin" | "amin" => "reduce_min",
         "interpolate" | "upsampling" | "upsampling2d" => "upsample",
         "identity" => return Some("leave the stage out: what flows in flows on".to_owned()),
         "convtranspose" | "convtranspose2d" | "deconv" => {

@@ -23,6 +23,5 @@ fn expand(site: &mut Site<'_>) -> Result<NodeId, Failed> {
     let channels = site.shape(0)[0];
     let scale = site.parameter("weight", [channels], Role::Bias, Init::Constant(1.0))?;
     let shift = site.parameter("bias", [channels], Role::Bias, Init::Constant(0.0))?;
-    let input = site.node(0);
-    site.apply(ScaleShift {}, &[input, scale, shift])
+    site.by_channels(|site, x| site.apply(ScaleShift {}, &[x, scale, shift]))
 }
