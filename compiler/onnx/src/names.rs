@@ -67,15 +67,14 @@ pub(crate) fn is_keyword(name: &str) -> bool {
 
 /// A name for a value; `otherwise` if the model's says nothing.
 pub(crate) fn of_value(name: &str, otherwise: &str) -> String {
-    let name = name.strip_suffix("_output_0").unwrap_or(name);
-    let name = identifier(&parts(name));
+    let name = identifier(&parts(without_output(name)));
     if name.is_empty() { otherwise.to_owned() } else { name }
 }
 
 /// A label for a layer, if one of these names says something about it.
 pub(crate) fn of_layer(candidates: &[String]) -> Option<String> {
     candidates.iter().find_map(|name| {
-        let mut parts = parts(name.strip_suffix("_output_0").unwrap_or(name));
+        let mut parts = parts(without_output(name));
         if parts.len() > 1 && parts.last().is_some_and(|part| ROLES.contains(&part.as_str())) {
             parts.pop();
         }
@@ -83,13 +82,19 @@ pub(crate) fn of_layer(candidates: &[String]) -> Option<String> {
             *last = without_role(last).to_owned();
         }
         // The last part of PyTorch's names for nodes is the operator.
-        if parts.len() > 1 && parts.last().is_some_and(|part| is_made_up(part)) {
+        if parts.len() > 1 && parts.last().is_some_and(|part| part != "bn" && is_made_up(part)) {
             parts.pop();
         }
         let says_something = parts.iter().any(|part| !is_made_up(part));
         let name = identifier(&parts);
         (says_something && !name.is_empty()).then_some(name)
     })
+}
+
+/// The node's name in what exporters make of it for its value.
+fn without_output(name: &str) -> &str {
+    let node = name.strip_suffix("_output_0").or_else(|| name.strip_suffix("_Output_0"));
+    node.unwrap_or(name)
 }
 
 /// `conv1` of `conv1_w_0`.
@@ -164,7 +169,7 @@ mod tests {
         assert_eq!(label(&["gpu_0/res_conv1_bn_s_0"]), "gpu_0_res_conv1_bn");
         assert_eq!(label(&["onnx::Conv_123", "/layer1/layer1.0/conv1/Conv"]), "layer1_0_conv1");
         assert_eq!(label(&["W", "", "y"]), "-");
-        assert_eq!(label(&["Parameter5", "Convolution28", "Convolution28_Output_0"]), "Convolution28_Output");
+        assert_eq!(label(&["Parameter5", "Convolution28", "Convolution28_Output_0"]), "-");
         assert_eq!(label(&["12", "Conv_0", "r1"]), "-");
     }
 

@@ -336,6 +336,52 @@ impl Site<'_> {
     }
 }
 
+/// Constants beside values that flow.
+impl Site<'_> {
+    /// The constant with the axes that the language counts, beside a value of these extents; an axis for the batch must be
+    /// one long.
+    pub(crate) fn own_constant(&self, extents: &[usize], constant: &Constant) -> Result<Constant, Why> {
+        let mut shape = constant.shape().to_vec();
+        if self.batch == Batch::First && shape.len() >= extents.len() {
+            let lead = shape.len() - extents.len() + 1;
+            if shape[..lead].iter().any(|&extent| extent != 1) {
+                return Err(mixes());
+            }
+            shape.drain(..lead);
+        }
+        if shape.is_empty() {
+            shape.push(1);
+        }
+        Ok(constant.reshaped(shape))
+    }
+
+    /// One number for each channel of a value, if the constant is that, or one number.
+    pub(crate) fn by_channel(&self, flowing: &Flowing, constant: &Constant) -> Result<Option<Constant>, Why> {
+        let shape = self.own_shape(&flowing.extents)?;
+        let own = self.own_constant(&flowing.extents, constant)?;
+        if let Some(value) = own.same() {
+            return Ok(Some(Constant::floats(vec![shape[0]], vec![value])));
+        }
+        let fits = own.shape().len() == shape.len()
+            && own.shape()[0] == shape[0]
+            && own.shape()[1..].iter().all(|&extent| extent == 1);
+        Ok(fits.then(|| own.reshaped(vec![shape[0]])))
+    }
+
+    /// A constant of the language's own shape as a value: learned numbers that stand by themselves.
+    pub(crate) fn parameter(&mut self, own: Constant, name: &str) -> Result<FlowId, Why> {
+        check_extents(own.shape())?;
+        let shape = own.shape().to_vec();
+        let call = Call {
+            arguments: shape.iter().map(|&extent| (None, Argument::Integer(extent as i64))).collect(),
+            ..Call::new("parameter", &[])
+        };
+        let id = self.sketch.add(call.learns("value", Arc::new(own)), shape);
+        name.clone_into(&mut self.sketch.flow_mut(id).name);
+        Ok(id)
+    }
+}
+
 /// Why a node cannot be said where the first axis is the batch.
 pub(crate) fn mixes() -> Why {
     "it mixes the samples of the batch".to_owned()

@@ -56,7 +56,6 @@ struct Writer<'a> {
     /// Values that have a name in the text.
     names: BTreeMap<FlowId, String>,
     taken: Taken,
-    labels: BTreeSet<String>,
     /// Layers of each kind so far, as the language counts them.
     counts: BTreeMap<&'static str, usize>,
     /// Kinds of layers in the network: labels stay clear of the names that these would get.
@@ -75,7 +74,6 @@ impl<'a> Writer<'a> {
             needed,
             names: BTreeMap::new(),
             taken: Taken::default(),
-            labels: BTreeSet::new(),
             counts: BTreeMap::new(),
             words,
             weights: Vec::new(),
@@ -116,7 +114,8 @@ impl<'a> Writer<'a> {
             uses[output.index()] += 1;
         }
         for call in &self.sketch.calls {
-            if uses[call.output.index()] > 1 {
+            // What learns without taking a value has the name of its `let`.
+            if uses[call.output.index()] > 1 || call.inputs.is_empty() {
                 lets.insert(call.output);
             }
         }
@@ -134,6 +133,9 @@ impl<'a> Writer<'a> {
             if lets.contains(&id) {
                 let value = self.chain(id);
                 let name = self.let_name(call);
+                if call.inputs.is_empty() {
+                    self.learned(&name, call);
+                }
                 self.names.insert(id, name.clone());
                 statements.push(Statement::Let(ast::Let {
                     name: ast_name(&name),
@@ -158,7 +160,15 @@ impl<'a> Writer<'a> {
 
     fn let_name(&mut self, call: &Call) -> String {
         let flow = self.sketch.flow(call.output);
-        self.taken.unique(&names::of_value(&flow.name, call.word))
+        let name = names::of_value(&flow.name, call.word);
+        if call.inputs.is_empty() { self.free_label(&name) } else { self.taken.unique(&name) }
+    }
+
+    /// Keeps what a layer of this name learned.
+    fn learned(&mut self, name: &str, call: &Call) {
+        for (part, tensor) in &call.parameters {
+            self.weights.push((format!("{name}.{part}"), Arc::clone(tensor)));
+        }
     }
 
     fn output_name(&mut self, name: &str) -> String {
@@ -188,7 +198,7 @@ impl<'a> Writer<'a> {
         let mut calls = calls.into_iter().peekable();
         let head = match calls.peek() {
             // Several values with names read better in the brackets of what joins them.
-            Some(call) if call.inputs.len() > 1 && self.names.contains_key(&call.inputs[0]) => {
+            Some(call) if call.inputs.is_empty() || (call.inputs.len() > 1 && self.names.contains_key(&call.inputs[0])) => {
                 let call = *call;
                 calls.next();
                 self.call_head(call)
@@ -245,10 +255,7 @@ impl<'a> Writer<'a> {
             return None;
         }
         let label = names::of_layer(&call.names).filter(|name| *name != derived).map(|name| self.free_label(&name));
-        let key = label.as_ref().unwrap_or(&derived);
-        for (part, tensor) in &call.parameters {
-            self.weights.push((format!("{key}.{part}"), Arc::clone(tensor)));
-        }
+        self.learned(label.as_ref().unwrap_or(&derived), call);
         label
     }
 
@@ -259,14 +266,7 @@ impl<'a> Writer<'a> {
             true => format!("{letters}_{}", &wanted[letters.len()..]),
             false => wanted.to_owned(),
         };
-        let mut label = base.clone();
-        let mut count = 2;
-        while self.labels.contains(&label) || names::is_keyword(&label) {
-            label = format!("{base}_{count}");
-            count += 1;
-        }
-        self.labels.insert(label.clone());
-        label
+        self.taken.unique(&base)
     }
 }
 

@@ -16,7 +16,7 @@ fn element_wise(site: &mut Site<'_>, function: fn(f32) -> f32, layer: Option<Cal
         }
         Value::Flows(flowing) => match layer {
             Some(call) => apply(site, &flowing, call),
-            None => Err(unsaid("this for values that flow")),
+            None => Err(unsaid("this for values that are computed when the network runs")),
         },
     }
 }
@@ -54,16 +54,16 @@ pub(super) fn negate(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
             let negated = Constant::integers(constant.shape().to_vec(), values.collect());
             one(Value::Known(Arc::new(negated)))
         }
-        Value::Known(_) | Value::Flows(_) => element_wise(site, |x| -x, None),
+        Value::Known(_) | Value::Flows(_) => element_wise(site, |x| -x, Some(layer("negate"))),
     }
 }
 
 pub(super) fn square_root(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    element_wise(site, f32::sqrt, None)
+    element_wise(site, f32::sqrt, Some(layer("sqrt")))
 }
 
 pub(super) fn absolute(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    element_wise(site, f32::abs, None)
+    element_wise(site, f32::abs, Some(layer("abs")))
 }
 
 pub(super) fn floor(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
@@ -74,12 +74,40 @@ pub(super) fn ceil(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     element_wise(site, f32::ceil, None)
 }
 
-pub(super) fn erf(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    flows_only(site, "erf")
+pub(super) fn exponential(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    element_wise(site, f32::exp, Some(layer("exp")))
 }
 
-fn flows_only(_site: &mut Site<'_>, word: &'static str) -> Result<Vec<Value>, Why> {
-    Err(unsaid(word))
+pub(super) fn logarithm(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    element_wise(site, f32::ln, Some(layer("log")))
+}
+
+pub(super) fn reciprocal(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    element_wise(site, f32::recip, Some(layer("reciprocal")))
+}
+
+/// A layer for values that flow; of constants it is no part of shape arithmetic.
+fn flows_only(site: &mut Site<'_>, call: Call) -> Result<Vec<Value>, Why> {
+    let flowing = site.flowing(0)?;
+    apply(site, &flowing, call)
+}
+
+pub(super) fn erf(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    flows_only(site, layer("erf"))
+}
+
+pub(super) fn softplus(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    flows_only(site, layer("softplus"))
+}
+
+pub(super) fn selu(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    const ALPHA: f32 = 1.673_263_2;
+    const GAMMA: f32 = 1.050_701;
+    let (alpha, gamma) = (site.float("alpha", ALPHA)?, site.float("gamma", GAMMA)?);
+    if (alpha - ALPHA).abs() > 1e-5 || (gamma - GAMMA).abs() > 1e-5 {
+        return Err(unsaid(format_args!("an alpha of {alpha} and a gamma of {gamma}")));
+    }
+    flows_only(site, layer("selu"))
 }
 
 pub(super) fn leaky_relu(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
@@ -98,7 +126,10 @@ pub(super) fn prelu(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let slopes = site.weights(1)?;
     match slopes.same() {
         Some(slope) if slope.is_finite() => apply(site, &flowing, leaky(slope)),
-        _ => Err(unsaid("slopes that differ from channel to channel")),
+        _ => {
+            let channels = site.by_channel(&flowing, &slopes)?.ok_or_else(|| unsaid("slopes that differ within a channel"))?;
+            apply(site, &flowing, layer("prelu").learns("weight", Arc::new(channels)))
+        }
     }
 }
 
@@ -125,27 +156,46 @@ pub(super) fn clip(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     match (low, high) {
         (f32::MIN, f32::MAX) => one(Value::Flows(flowing)),
         (0.0, f32::MAX) => apply(site, &flowing, layer("relu")),
-        _ => Err(unsaid("bounds other than 0")),
+        // Where the bounds cross, the upper one holds.
+        _ if low > high => apply(site, &flowing, bounds(high, high)),
+        _ => apply(site, &flowing, bounds(low, high)),
+    }
+}
+
+fn bounds(low: f32, high: f32) -> Call {
+    let call = match low {
+        f32::MIN => layer("clip"),
+        _ => layer("clip").named("low", Argument::Real(low)),
+    };
+    match high {
+        f32::MAX => call,
+        _ => call.named("high", Argument::Real(high)),
     }
 }
 
 pub(super) fn hard_sigmoid(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    let _ = (site.float("alpha", 0.2)?, site.float("beta", 0.5)?);
-    Err(unsaid("`hard_sigmoid`"))
+    let (alpha, beta) = (site.float("alpha", 0.2)?, site.float("beta", 0.5)?);
+    let call = layer("hard_sigmoid")
+        .unless_default("alpha", Argument::Real(alpha), &Argument::Real(0.2))
+        .unless_default("beta", Argument::Real(beta), &Argument::Real(0.5));
+    flows_only(site, call)
 }
 
-pub(super) fn hard_swish(_site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    Err(unsaid("`hard_swish`"))
+pub(super) fn hard_swish(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    flows_only(site, layer("hard_swish"))
 }
 
 pub(super) fn elu(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    let _ = site.float("alpha", 1.0)?;
-    Err(unsaid("`elu`"))
+    let alpha = site.float("alpha", 1.0)?;
+    flows_only(site, layer("elu").unless_default("alpha", Argument::Real(alpha), &Argument::Real(1.0)))
 }
 
 pub(super) fn gelu(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    let _ = site.text("approximate", "none")?;
-    Err(unsaid("`gelu`"))
+    match site.text("approximate", "none")? {
+        "none" => flows_only(site, layer("gelu")),
+        "tanh" => flows_only(site, layer("gelu").named("approximate", Argument::Word("tanh"))),
+        other => Err(unsaid(format_args!("the approximation {}", crate::error::quoted(other)))),
+    }
 }
 
 /// Nothing at inference. The mask, all true, is never read by anybody.

@@ -1,12 +1,12 @@
 //! Sums, differences, products and quotients of two values.
 //!
 //! Constants among themselves are worked out. A constant beside a value that flows is a bias where a convolution or dense
-//! layer before it has none, else a `scale_shift` if it is one number or one for each channel.
+//! layer before it has none, else a `scale_shift` if it is one number or one for each channel, else a parameter of its own.
 
 use std::sync::Arc;
 
-use super::shaping::{broadcast_extents, product, shown};
-use super::{one, unsaid};
+use super::one;
+use super::shaping::{broadcast_extents, product};
 use crate::constant::{Constant, Data, Indices, Kind, broadcast_steps};
 use crate::site::{Batch, Flowing, Site, Value, Why, mixes};
 use crate::sketch::{Argument, Call};
@@ -17,10 +17,17 @@ enum Sign {
     Subtract,
     Multiply,
     Divide,
+    Maximum,
+    Minimum,
 }
 
 pub(super) fn add(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     binary(site, Sign::Add)
+}
+
+/// The sum of two values.
+pub(super) fn sum_of(site: &mut Site<'_>, left: Value, right: Value) -> Result<Value, Why> {
+    combine(site, Sign::Add, left, right)
 }
 
 pub(super) fn subtract(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
@@ -45,8 +52,20 @@ fn binary(site: &mut Site<'_>, sign: Sign) -> Result<Vec<Value>, Why> {
     one(combine(site, sign, left, right)?)
 }
 
-/// The sum of any number of values.
 pub(super) fn sum(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    several(site, Sign::Add)
+}
+
+pub(super) fn maximum(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    several(site, Sign::Maximum)
+}
+
+pub(super) fn minimum(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    several(site, Sign::Minimum)
+}
+
+/// Any number of values.
+fn several(site: &mut Site<'_>, sign: Sign) -> Result<Vec<Value>, Why> {
     let count = site.inputs.len();
     let values = (0..count).map(|index| site.value(index)).collect::<Result<Vec<_>, _>>()?;
     let flows: Option<Vec<Flowing>> = values
@@ -62,118 +81,135 @@ pub(super) fn sum(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
         && rest.iter().all(|flowing| flowing.extents == first.extents)
     {
         let inputs: Vec<_> = flows.iter().map(|flowing| flowing.id).collect();
-        return one(Value::Flows(site.call(Call::new("add", &inputs), first.extents.clone())?));
+        return one(Value::Flows(site.call(Call::new(word(sign), &inputs), first.extents.clone())?));
     }
     let mut values = values.into_iter();
     let first = values.next().ok_or("it has no inputs")?;
-    one(values.try_fold(first, |sum, value| combine(site, Sign::Add, sum, value))?)
+    one(values.try_fold(first, |sum, value| combine(site, sign, sum, value))?)
 }
 
 fn combine(site: &mut Site<'_>, sign: Sign, left: Value, right: Value) -> Result<Value, Why> {
-    match (left, right) {
-        (Value::Known(left), Value::Known(right)) => worked_out(site, sign, &left, &right),
-        (Value::Flows(left), Value::Known(right)) => Ok(Value::Flows(with_constant(site, sign, &left, &right)?)),
-        (Value::Known(left), Value::Flows(right)) => {
-            let flowing = match sign {
-                Sign::Add | Sign::Multiply => with_constant(site, sign, &right, &left)?,
-                Sign::Subtract => {
-                    let negated = with_constant(site, Sign::Multiply, &right, &Constant::floats(vec![], vec![-1.0]))?;
-                    with_constant(site, Sign::Add, &negated, &left)?
-                }
-                Sign::Divide => return Err(unsaid("a quotient by a value that flows")),
-            };
-            Ok(Value::Flows(flowing))
-        }
-        (Value::Flows(left), Value::Flows(right)) => Ok(Value::Flows(flows(site, sign, &left, &right)?)),
+    let flowing = match (left, right) {
+        (Value::Known(left), Value::Known(right)) => return worked_out(site, sign, &left, &right),
+        (Value::Flows(left), Value::Known(right)) => match with_constant(site, sign, &left, &right)? {
+            Some(found) => found,
+            None => with_parameter(site, sign, &left, &right, false)?,
+        },
+        (Value::Known(left), Value::Flows(right)) => match reversed(site, sign, &left, &right)? {
+            Some(found) => found,
+            None => with_parameter(site, sign, &right, &left, true)?,
+        },
+        (Value::Flows(left), Value::Flows(right)) => flows(site, sign, &left, &right)?,
+    };
+    Ok(Value::Flows(flowing))
+}
+
+const fn word(sign: Sign) -> &'static str {
+    match sign {
+        Sign::Add => "add",
+        Sign::Subtract => "subtract",
+        Sign::Multiply => "multiply",
+        Sign::Divide => "divide",
+        Sign::Maximum => "maximum",
+        Sign::Minimum => "minimum",
     }
 }
 
 /// Two values that flow.
 fn flows(site: &mut Site<'_>, sign: Sign, left: &Flowing, right: &Flowing) -> Result<Flowing, Why> {
     let extents = broadcast_extents(&left.extents, &right.extents)?;
-    let is_aligned = left.extents.len() == right.extents.len();
+    // Axes count from the last: of values with unlike ranks, the batch of one is beside another axis of the other.
+    let is_aligned = left.extents.len() == right.extents.len() && left.extents.first() == right.extents.first();
     if site.batch == Batch::First && !is_aligned {
         return Err(mixes());
     }
-    if left.extents != right.extents {
-        return Err(unsaid(format_args!(
-            "operands of other shapes, {} and {}",
-            shown(&left.extents),
-            shown(&right.extents)
-        )));
-    }
-    let word = match sign {
-        Sign::Add => "add",
-        Sign::Multiply => "multiply",
-        Sign::Subtract => return Err(unsaid("differences of values that flow")),
-        Sign::Divide => return Err(unsaid("quotients of values that flow")),
-    };
-    site.call(Call::new(word, &[left.id, right.id]), extents)
+    site.call(Call::new(word(sign), &[left.id, right.id]), extents)
 }
 
-/// A value that flows, and a constant on its right.
-fn with_constant(site: &mut Site<'_>, sign: Sign, flowing: &Flowing, constant: &Constant) -> Result<Flowing, Why> {
-    let own = own_constant(site, flowing, constant)?;
+/// A constant less or over a value that flows, where that is another function of it.
+fn reversed(site: &mut Site<'_>, sign: Sign, left: &Constant, right: &Flowing) -> Result<Option<Flowing>, Why> {
+    match sign {
+        Sign::Add | Sign::Multiply | Sign::Maximum | Sign::Minimum => with_constant(site, sign, right, left),
+        Sign::Subtract => {
+            let negated = site.call(Call::new("negate", &[right.id]), right.extents.clone())?;
+            with_constant(site, Sign::Add, &negated, left)
+        }
+        Sign::Divide if left.same() == Some(1.0) => {
+            Ok(Some(site.call(Call::new("reciprocal", &[right.id]), right.extents.clone())?))
+        }
+        Sign::Divide => Ok(None),
+    }
+}
+
+/// A value that flows, and a constant on its right that is one number or one for each channel; nothing for others.
+fn with_constant(
+    site: &mut Site<'_>,
+    sign: Sign,
+    flowing: &Flowing,
+    constant: &Constant,
+) -> Result<Option<Flowing>, Why> {
+    if broadcast_extents(&flowing.extents, constant.shape())? != flowing.extents {
+        return Ok(None);
+    }
+    let Some(channels) = site.by_channel(flowing, constant)? else {
+        return Ok(None);
+    };
     let neutral = match sign {
         Sign::Add | Sign::Subtract => 0.0,
         Sign::Multiply | Sign::Divide => 1.0,
+        Sign::Maximum => return bounded(site, flowing, channels.same(), "low").transpose(),
+        Sign::Minimum => return bounded(site, flowing, channels.same(), "high").transpose(),
     };
-    if own.same() == Some(neutral) {
-        return Ok(flowing.clone());
+    if channels.same() == Some(neutral) {
+        return Ok(Some(flowing.clone()));
     }
-    let Some(channels) = by_channel(site, flowing, &own) else {
-        return Err(unsaid("a constant that differs within a channel"));
-    };
     let (scale, shift) = match sign {
-        Sign::Add => (None, Some(channels)),
-        Sign::Subtract => (None, Some(channels.map(|value| -value))),
-        Sign::Multiply => (Some(channels), None),
-        Sign::Divide => (Some(channels.map(|value| 1.0 / value)), None),
-    };
-    if let (None, Some(shift)) = (&scale, &shift)
-        && let Some(merged) = with_bias(site, flowing, shift)
-    {
-        return merged;
-    }
-    let count = site.own_shape(&flowing.extents)?[0];
-    let or_all = |given: Option<Constant>, value| given.unwrap_or_else(|| Constant::floats(vec![count], vec![value]));
-    let call = Call::new("scale_shift", &[flowing.id])
-        .learns("weight", Arc::new(or_all(scale, 1.0)))
-        .learns("bias", Arc::new(or_all(shift, 0.0)));
-    site.call(call, flowing.extents.clone())
-}
-
-/// The constant with the axes of the value's own shape; each extent is one or the value's.
-fn own_constant(site: &Site<'_>, flowing: &Flowing, constant: &Constant) -> Result<Constant, Why> {
-    let extents = broadcast_extents(&flowing.extents, constant.shape())?;
-    if extents != flowing.extents {
-        return Err(unsaid(format_args!(
-            "a value repeated along an axis, {} to {}",
-            shown(&flowing.extents),
-            shown(&extents)
-        )));
-    }
-    let missing = extents.len() - constant.shape().len();
-    let mut shape = vec![1; missing];
-    shape.extend_from_slice(constant.shape());
-    if site.batch == Batch::First {
-        // Where the batch is one sample by chance, the constant has an axis for it.
-        if shape.first().is_some_and(|&extent| extent != 1) {
-            return Err(mixes());
+        Sign::Add => (None, channels),
+        Sign::Subtract => (None, channels.map(|value| -value)),
+        Sign::Divide => (Some(channels.map(|value| 1.0 / value)), Constant::floats(vec![channels.len()], vec![0.0])),
+        _ => {
+            let zeros = Constant::floats(vec![channels.len()], vec![0.0]);
+            (Some(channels), zeros)
         }
-        shape = shape.split_off(1.min(shape.len()));
+    };
+    if scale.is_none()
+        && let Some(merged) = with_bias(site, flowing, &shift)
+    {
+        return merged.map(Some);
     }
-    Ok(constant.reshaped(shape))
+    let scale = scale.unwrap_or_else(|| Constant::floats(vec![shift.len()], vec![1.0]));
+    let call = Call::new("scale_shift", &[flowing.id])
+        .learns("weight", Arc::new(scale))
+        .learns("bias", Arc::new(shift));
+    site.call(call, flowing.extents.clone()).map(Some)
 }
 
-/// One number for each channel, if the constant is that or one number.
-fn by_channel(site: &Site<'_>, flowing: &Flowing, own: &Constant) -> Option<Constant> {
-    let channels = *site.own_shape(&flowing.extents).ok()?.first()?;
-    if let Some(value) = own.same() {
-        return Some(Constant::floats(vec![channels], vec![value]));
+/// A bound that is one number.
+fn bounded(site: &mut Site<'_>, flowing: &Flowing, bound: Option<f32>, key: &'static str) -> Option<Result<Flowing, Why>> {
+    let bound = bound.filter(|bound| bound.is_finite())?;
+    let call = Call::new("clip", &[flowing.id]).named(key, Argument::Real(bound));
+    Some(site.call(call, flowing.extents.clone()))
+}
+
+/// A value that flows and a constant of any shape, which stands by itself.
+fn with_parameter(
+    site: &mut Site<'_>,
+    sign: Sign,
+    flowing: &Flowing,
+    constant: &Constant,
+    is_left: bool,
+) -> Result<Flowing, Why> {
+    let extents = broadcast_extents(&flowing.extents, constant.shape())?;
+    if site.batch == Batch::First && extents.len() > flowing.extents.len() {
+        return Err(mixes());
     }
-    let (first, rest) = own.shape().split_first()?;
-    (*first == channels && rest.iter().all(|&extent| extent == 1)).then(|| own.reshaped(vec![channels]))
+    let own = site.own_constant(&flowing.extents, constant)?;
+    let name = site.node.input.get(usize::from(!is_left)).map_or("", String::as_str);
+    let parameter = site.parameter(own, name)?;
+    // The order of operands changes nothing where it need not be kept, and a pipeline begins with what flows.
+    let keeps_order = matches!(sign, Sign::Subtract | Sign::Divide);
+    let operands = if is_left && keeps_order { [parameter, flowing.id] } else { [flowing.id, parameter] };
+    site.call(Call::new(word(sign), &operands), extents)
 }
 
 /// The sum as the bias of the layer before, if that has none and nobody else reads it.
@@ -183,12 +219,26 @@ fn with_bias(site: &mut Site<'_>, flowing: &Flowing, shift: &Constant) -> Option
         return None;
     }
     let call = site.sketch.call_of(flowing.id)?;
+    if call.word == "scale_shift" {
+        return with_shift(site, flowing, shift);
+    }
     if !matches!(call.word, "conv" | "dense" | "conv_transpose") || !call.arguments.contains(&without) {
         return None;
     }
     let mut call = call.clone();
     call.arguments.retain(|argument| *argument != without);
     let call = call.learns("bias", Arc::new(shift.clone()));
+    Some(site.call(call, flowing.extents.clone()))
+}
+
+/// The sum as the shift of a product before it.
+fn with_shift(site: &mut Site<'_>, flowing: &Flowing, shift: &Constant) -> Option<Result<Flowing, Why>> {
+    let mut call = site.sketch.call_of(flowing.id)?.clone();
+    let (_, before) = call.parameters.iter_mut().find(|(key, _)| *key == "bias")?;
+    if before.same() != Some(0.0) {
+        return None;
+    }
+    *before = Arc::new(shift.clone());
     Some(site.call(call, flowing.extents.clone()))
 }
 
@@ -219,6 +269,8 @@ fn floats(sign: Sign, left: f32, right: f32) -> f32 {
         Sign::Subtract => left - right,
         Sign::Multiply => left * right,
         Sign::Divide => left / right,
+        Sign::Maximum => left.max(right),
+        Sign::Minimum => left.min(right),
     }
 }
 
@@ -228,5 +280,7 @@ fn integers(sign: Sign, left: i64, right: i64) -> Option<i64> {
         Sign::Subtract => left.checked_sub(right),
         Sign::Multiply => left.checked_mul(right),
         Sign::Divide => left.checked_div(right),
+        Sign::Maximum => Some(left.max(right)),
+        Sign::Minimum => Some(left.min(right)),
     }
 }

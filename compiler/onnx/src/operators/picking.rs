@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::shaping::{product, shown};
 use super::{one, unsaid};
 use crate::constant::{Constant, Data, Kind, strides};
-use crate::site::{Flowing, Site, Value, Why};
+use crate::site::{Site, Value, Why};
 use crate::sketch::{Argument, Call};
 
 /// Side by side along an axis.
@@ -32,12 +32,18 @@ pub(super) fn concat(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     if constants.len() == values.len() {
         return one(Value::Known(Arc::new(joined(site, &constants, &extents, axis)?)));
     }
-    let flows: Vec<&Flowing> = values.iter().filter_map(flowing).collect();
-    if flows.len() < values.len() {
-        return Err(unsaid("a constant beside values that flow"));
-    }
     let own = site.own_axis(axis)?;
-    let inputs: Vec<_> = flows.iter().map(|flowing| flowing.id).collect();
+    let mut inputs = Vec::with_capacity(values.len());
+    for (index, value) in values.iter().enumerate() {
+        inputs.push(match value {
+            Value::Flows(flowing) => flowing.id,
+            Value::Known(constant) => {
+                let constant = site.own_constant(&extents, constant)?;
+                let name = site.node.input[index].clone();
+                site.parameter(constant, &name)?
+            }
+        });
+    }
     let call =
         Call::new("concat", &inputs).unless_default("axis", Argument::Integer(own as i64), &Argument::Integer(0));
     one(Value::Flows(site.call(call, extents)?))
@@ -47,13 +53,6 @@ fn known(value: &Value) -> Option<&Arc<Constant>> {
     match value {
         Value::Known(constant) => Some(constant),
         Value::Flows(_) => None,
-    }
-}
-
-fn flowing(value: &Value) -> Option<&Flowing> {
-    match value {
-        Value::Flows(flowing) => Some(flowing),
-        Value::Known(_) => None,
     }
 }
 

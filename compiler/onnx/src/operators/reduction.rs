@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::shaping::product;
 use super::{one, pool, unsaid};
 use crate::constant::{Constant, Data, Kind, strides};
-use crate::site::{Site, Value, Why};
+use crate::site::{Flowing, Site, Value, Why};
+use crate::sketch::{Argument, Call};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
@@ -67,16 +68,44 @@ fn reduce(site: &mut Site<'_>, over: Over) -> Result<Vec<Value>, Why> {
             if axes.iter().all(|&axis| extents[axis] == 1) {
                 return one(site.reshape(&Value::Flows(flowing), target)?);
             }
-            let all_of_space = rank >= 3 && axes.iter().copied().eq(2..rank);
-            let word = match over {
-                Over::Mean if all_of_space => "global_avg_pool",
-                Over::Maximum if all_of_space => "global_max_pool",
-                _ => return Err(unsaid(format_args!("this along the axes {axes:?}"))),
-            };
-            Value::Flows(pool::over_space(site, &flowing, word, keeps)?)
+            Value::Flows(flow(site, over, &flowing, &axes, keeps)?)
         }
     };
     one(site.reshape(&reduced, target)?)
+}
+
+/// A value that flows, along axes.
+fn flow(site: &mut Site<'_>, over: Over, flowing: &Flowing, axes: &[usize], keeps: bool) -> Result<Flowing, Why> {
+    let rank = flowing.extents.len();
+    let over_space = (3..=4).contains(&rank) && axes.iter().copied().eq(2..rank);
+    let word = match over {
+        Over::Mean if over_space => return pool::over_space(site, flowing, "global_avg_pool", keeps),
+        Over::Maximum if over_space => return pool::over_space(site, flowing, "global_max_pool", keeps),
+        Over::Mean => "reduce_mean",
+        Over::Sum => "reduce_sum",
+        Over::Maximum => "reduce_max",
+        Over::Minimum => "reduce_min",
+        Over::Product => return Err(unsaid("products along axes")),
+    };
+    let own = axes.iter().map(|&axis| site.own_axis(axis)).collect::<Result<Vec<_>, _>>()?;
+    // A value of the language has at least one axis.
+    let keeps = keeps || own.len() + site.offset() == rank;
+    let mut call = Call::new(word, &[flowing.id]).named("axes", Argument::per_axis(&own));
+    if own.len() > 1 {
+        call = Call::new(word, &[flowing.id]).named("axes", Argument::list(&own));
+    }
+    let mut extents = Vec::with_capacity(rank);
+    for (axis, &extent) in flowing.extents.iter().enumerate() {
+        match axes.contains(&axis) {
+            true if keeps => extents.push(1),
+            true => {}
+            false => extents.push(extent),
+        }
+    }
+    if keeps {
+        call = call.named("keep", Argument::Word("true"));
+    }
+    site.call(call, extents)
 }
 
 fn worked_out(site: &mut Site<'_>, over: Over, constant: &Constant, axes: &[usize], kept: &[usize]) -> Result<Constant, Why> {

@@ -1,6 +1,6 @@
 //! Space made longer or shorter.
 
-use super::shaping::shown;
+use super::shaping::{permute, shown};
 use super::{one, unsaid};
 use crate::site::{Flowing, Site, Value, Why};
 use crate::sketch::{Argument, Call};
@@ -152,7 +152,25 @@ fn enlarge(
     one(Value::Flows(lead.restore(site, result)?))
 }
 
+/// Channels as positions: with their axes apart, an order of axes.
 pub(super) fn depth_to_space(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    let _ = (site.integer("blocksize", 0)?, site.text("mode", "DCR")?);
-    Err(unsaid("`depth_to_space`"))
+    let mode = site.text("mode", "DCR")?;
+    let block = usize::try_from(site.integer("blocksize", 0)?).unwrap_or(0);
+    let flowing = site.flowing(0)?;
+    let &[batch, channels, rows, columns] = flowing.extents.as_slice() else {
+        return Err("its input is no picture".to_owned());
+    };
+    if block == 0 || block >= 1 << 16 || channels % (block * block) != 0 {
+        return Err(format!("its {channels} channels are no blocks of {block} by {block}"));
+    }
+    let rest = channels / (block * block);
+    let (apart, order) = match mode {
+        "DCR" => (vec![batch, block, block, rest, rows, columns], [0, 3, 4, 1, 5, 2]),
+        "CRD" => (vec![batch, rest, block, block, rows, columns], [0, 1, 4, 2, 5, 3]),
+        other => return Err(format!("its mode {} is unknown", crate::error::quoted(other))),
+    };
+    let apart = site.reshape_flow(&flowing, apart)?;
+    let moved = permute(site, &apart, &order)?;
+    let target = vec![batch, rest, rows * block, columns * block];
+    one(Value::Flows(site.reshape_flow(&moved, target)?))
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{one, unsaid};
+use super::one;
 use crate::constant::{Constant, element_count};
 use crate::site::{BATCH, Batch, Flowing, Site, Value, Why, mixes};
+use crate::sketch::{Argument, Call};
 
 pub(super) fn identity(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     one(site.value(0)?)
@@ -141,7 +142,12 @@ pub(super) fn permute(site: &mut Site<'_>, flowing: &Flowing, axes: &[usize]) ->
     if longer.is_sorted() {
         return site.reshape_flow(flowing, extents);
     }
-    Err(unsaid("other orders of axes"))
+    let own: Vec<usize> = axes[site.offset()..].iter().map(|axis| axis - site.offset()).collect();
+    let call = Call {
+        arguments: own.iter().map(|&axis| (None, Argument::Integer(axis as i64))).collect(),
+        ..Call::new("transpose", &[flowing.id])
+    };
+    site.call(call, extents)
 }
 
 /// Axes of one made longer.
@@ -160,7 +166,15 @@ pub(super) fn expand(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
             one(Value::Known(Arc::new(constant.broadcast(&extents))))
         }
         Value::Flows(flowing) if flowing.extents == extents => one(Value::Flows(flowing)),
-        Value::Flows(_) => Err(unsaid("a value repeated along an axis")),
+        Value::Flows(flowing) => {
+            if site.batch == Batch::First && extents.len() > flowing.extents.len() {
+                return Err(mixes());
+            }
+            // Added to zeros of the new shape, a value is repeated.
+            let zeros = Constant::floats(site.own_shape(&extents)?, vec![0.0]);
+            let zeros = site.parameter(zeros, "zeros")?;
+            one(Value::Flows(site.call(Call::new("add", &[flowing.id, zeros]), extents)?))
+        }
     }
 }
 
