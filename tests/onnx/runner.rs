@@ -20,7 +20,7 @@ const ABSOLUTE: f32 = 1e-7;
 
 /// How a test ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Passed,
     Failed(String),
     /// It is about something that netc does not claim to do.
@@ -35,7 +35,7 @@ const OPERATORS: &str = "Conv Gemm MatMul MaxPool AveragePool GlobalAveragePool 
     DequantizeLinear";
 
 /// Folders with a `model.onnx`, one and two levels down, sorted.
-pub fn tests_in(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn tests_in(folder: &Path) -> Vec<PathBuf> {
     let below = |folder: &Path| -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).into_iter().flatten();
         entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
@@ -47,17 +47,17 @@ pub fn tests_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-pub fn model(folder: &Path) -> ModelProto {
+pub(crate) fn model(folder: &Path) -> ModelProto {
     ModelProto::decode(std::fs::read(folder.join("model.onnx")).unwrap().as_slice()).unwrap()
 }
 
 /// The operators of a model.
-pub fn operators(model: &ModelProto) -> BTreeSet<String> {
+pub(crate) fn operators(model: &ModelProto) -> BTreeSet<String> {
     let nodes = model.graph.iter().flat_map(|graph| &graph.node);
     nodes.map(|node| node.op_type.clone()).collect()
 }
 
-pub fn run(folder: &Path) -> Outcome {
+pub(crate) fn run(folder: &Path) -> Outcome {
     let model = model(folder);
     if let Some(why) = out_of_scope(&model) {
         return Outcome::OutOfScope(why);
@@ -117,6 +117,8 @@ fn tensors(data: &Path, kind: &str) -> Vec<TensorProto> {
 #[derive(Clone, Copy, Debug)]
 enum Open {
     Floats,
+    /// Those that look like the first: as many axes, and as many samples.
+    Alike,
     First,
     /// None; the outputs are added to an input of zeros, so that the network has one.
     Zeros,
@@ -125,7 +127,7 @@ enum Open {
 fn run_set(model: &ModelProto, data: &Path) -> Result<(), String> {
     let (inputs, outputs) = (tensors(data, "input"), tensors(data, "output"));
     let mut why = String::new();
-    for open in [Open::Floats, Open::First, Open::Zeros] {
+    for open in [Open::Floats, Open::Alike, Open::First, Open::Zeros] {
         let (model, given) = opened(model, &inputs, &outputs, open);
         match import_proto(model, &data.join("model.onnx"), &ImportOptions::default()) {
             Ok(imported) => return compare(&imported, &given, &outputs),
@@ -155,10 +157,15 @@ fn opened(
     let names: Vec<String> = graph.input.iter().map(|input| input.name.clone()).collect();
     let names = names.into_iter().filter(|name| !known.contains(name) || inputs.len() == graph.input.len());
     for (position, (name, tensor)) in names.zip(inputs).enumerate() {
+        let alike = |other: &TensorProto| {
+            other.dims.len() == tensor.dims.len() && other.dims.first() == tensor.dims.first()
+        };
         let stays = tensor.data_type == data_type::FLOAT
             && !known.contains(&name)
+            && !tensor.dims.contains(&0)
             && match open {
                 Open::Floats => true,
+                Open::Alike => inputs.first().is_some_and(alike),
                 Open::First => position == 0,
                 Open::Zeros => false,
             };

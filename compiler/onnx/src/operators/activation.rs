@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{one, unsaid};
+use super::{arithmetic, one, unsaid};
 use crate::constant::Constant;
 use crate::sketch::{Argument, Call};
 use crate::site::{Flowing, Site, Value, Why};
@@ -126,10 +126,10 @@ pub(super) fn prelu(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let slopes = site.weights(1)?;
     match slopes.same() {
         Some(slope) if slope.is_finite() => apply(site, &flowing, leaky(slope)),
-        _ => {
-            let channels = site.by_channel(&flowing, &slopes)?.ok_or_else(|| unsaid("slopes that differ within a channel"))?;
-            apply(site, &flowing, layer("prelu").learns("weight", Arc::new(channels)))
-        }
+        _ => match site.by_channel(&flowing, &slopes)? {
+            Some(channels) => apply(site, &flowing, layer("prelu").learns("weight", Arc::new(channels))),
+            None => one(arithmetic::by_sign(site, &flowing, &slopes)?),
+        },
     }
 }
 

@@ -30,6 +30,15 @@ pub(super) fn sum_of(site: &mut Site<'_>, left: Value, right: Value) -> Result<V
     combine(site, Sign::Add, left, right)
 }
 
+/// The value above zero, and below it its product with slopes that lie in any way.
+pub(super) fn by_sign(site: &mut Site<'_>, flowing: &Flowing, slopes: &Constant) -> Result<Value, Why> {
+    let above = site.call(Call::new("relu", &[flowing.id]), flowing.extents.clone())?;
+    let clip = Call::new("clip", &[flowing.id]).named("high", Argument::Real(0.0));
+    let below = site.call(clip, flowing.extents.clone())?;
+    let below = with_parameter(site, Sign::Multiply, &below, slopes, false)?;
+    flows(site, Sign::Add, &above, &below).map(Value::Flows)
+}
+
 pub(super) fn subtract(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     binary(site, Sign::Subtract)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::shaping::{permute, product, shown};
+use super::shaping::{broadcast_extents, permute, product, shown};
 use super::{arithmetic, one, unsaid};
 use crate::constant::Constant;
 use crate::site::{Flowing, Site, Value, Why};
@@ -113,6 +113,9 @@ fn turned(site: &mut Site<'_>, matrix: &Constant) -> Result<Arc<Constant>, Why> 
 /// A product with a constant matrix or vector.
 pub(super) fn matmul(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     match (site.value(0)?, site.value(1)?) {
+        (Value::Flows(flowing), Value::Known(right)) if right.shape().len() > 2 => {
+            one(Value::Flows(many_from_right(site, &flowing, &right)?))
+        }
         (Value::Flows(flowing), Value::Known(right)) => {
             let is_vector = right.shape().len() == 1;
             let matrix = match right.shape() {
@@ -132,22 +135,49 @@ pub(super) fn matmul(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     }
 }
 
-/// A constant matrix by a value: a convolution over its columns, whose channels are its rows.
-fn from_left(site: &mut Site<'_>, matrix: &Constant, flowing: &Flowing) -> Result<Flowing, Why> {
+/// Constant matrices by those of a value: a convolution over columns, whose channels are the rows of all matrices and
+/// whose groups are the matrices.
+fn from_left(site: &mut Site<'_>, left: &Constant, flowing: &Flowing) -> Result<Flowing, Why> {
     let own = flowing.extents.get(site.offset()..).unwrap_or_default();
-    let (&[rows, inputs], &[channels, columns]) = (matrix.shape(), own) else {
-        return Err(unsaid("a product with a constant on the left but of two matrices"));
+    let Some((matrices, &[inputs, columns])) = own.split_last_chunk::<2>() else {
+        return Err(unsaid("a product with a constant on the left of a vector"));
     };
-    if inputs != channels {
-        return Err(format!("its operands {:?} and {} do not fit", matrix.shape(), shown(&flowing.extents)));
+    let left = site.own_constant(&flowing.extents, left)?;
+    let rows = match left.shape() {
+        [.., rows, columns] if *columns == inputs => *rows,
+        found => return Err(format!("its operands {found:?} and {} do not fit", shown(&flowing.extents))),
+    };
+    let wanted = [matrices, &[rows, inputs]].concat();
+    if broadcast_extents(left.shape(), &wanted)? != wanted {
+        return Err(unsaid("a product of more matrices than the value has"));
     }
-    let call = Call::new("conv", &[flowing.id])
-        .with(Argument::Integer(rows as i64))
+    let count = product(matrices)?;
+    site.take_room(&wanted, product(&wanted)?)?;
+    let weight = left.broadcast(&wanted).reshaped(vec![count * rows, inputs, 1]);
+    let batch = flowing.extents[..site.offset()].to_vec();
+    let target = [batch.as_slice(), matrices, &[rows, columns]].concat();
+    let flat = site.reshape_flow(flowing, [batch.as_slice(), &[count * inputs, columns]].concat())?;
+    let call = Call::new("conv", &[flat.id])
+        .with(Argument::Integer((count * rows) as i64))
         .with(Argument::Integer(1))
-        .named("bias", Argument::Word("false"))
-        .learns("weight", Arc::new(matrix.reshaped(vec![rows, inputs, 1])));
-    let extents = [&flowing.extents[..site.offset()], &[rows, columns]].concat();
-    site.call(call, extents)
+        .unless_default("groups", Argument::Integer(count as i64), &Argument::Integer(1));
+    let call = with_weights(call, Arc::new(weight), None);
+    let result = site.call(call, [batch.as_slice(), &[count * rows, columns]].concat())?;
+    site.reshape_flow(&result, target)
+}
+
+/// The same from the right: everything with its last two axes exchanged.
+fn many_from_right(site: &mut Site<'_>, flowing: &Flowing, right: &Constant) -> Result<Flowing, Why> {
+    let exchanged = |rank: usize| -> Vec<usize> { (0..rank - 2).chain([rank - 1, rank - 2]).collect() };
+    let rank = flowing.extents.len();
+    if rank < 2 + site.offset() {
+        return Err(unsaid("a product of a vector with several matrices"));
+    }
+    site.take_room(right.shape(), right.stored())?;
+    let left = right.transposed(&exchanged(right.shape().len()));
+    let turned = permute(site, flowing, &exchanged(rank))?;
+    let result = from_left(site, &left, &turned)?;
+    permute(site, &result, &exchanged(result.extents.len()))
 }
 
 /// A dense layer over the last axis; `matrix` has a row for each unit. Of several axes, the others are the positions of

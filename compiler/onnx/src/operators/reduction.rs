@@ -111,7 +111,7 @@ fn flow(site: &mut Site<'_>, over: Over, flowing: &Flowing, axes: &[usize], keep
 fn worked_out(site: &mut Site<'_>, over: Over, constant: &Constant, axes: &[usize], kept: &[usize]) -> Result<Constant, Why> {
     let count = product(constant.shape())?;
     let results = product(kept)?;
-    if count == 0 {
+    if count == 0 && (constant.kind() != Kind::F32 || over == Over::Mean) {
         return Err("it reduces a tensor without elements".to_owned());
     }
     // Elements are visited one by one, also those that one number stands for.
@@ -119,7 +119,7 @@ fn worked_out(site: &mut Site<'_>, over: Over, constant: &Constant, axes: &[usiz
     let steps = strides(kept);
     let steps: Vec<usize> = (0..kept.len()).map(|axis| if axes.contains(&axis) { 0 } else { steps[axis] }).collect();
     let places = crate::constant::Indices::new(constant.shape(), &steps);
-    let share = (count / results) as f64;
+    let share = count.checked_div(results).unwrap_or(0) as f64;
     if constant.kind() == Kind::F32 {
         let mut sums = vec![start(over); results];
         places.enumerate().for_each(|(index, place)| {
