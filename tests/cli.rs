@@ -25,6 +25,7 @@ impl Folder {
             "net a {\n    input x: f32[2]\n    x |> dense(1) |> output y\n}\n\nnet b {\n    input x: f32[2]\n    x |> dense(2) |> output y\n}\n",
         );
         folder.write("noise.npy", "this is no array");
+        folder.write("noise.onnx", "this is no model");
         folder.write("blocks.net", BLOCKS);
         folder.write("normed.net", NORMED);
         folder
@@ -158,8 +159,13 @@ fn mistakes_of_the_user_are_1_and_wrong_usage_is_2() {
             "explain models/lenet5.net --machine missing.json",
             "explain models/lenet5.net --machine noise.npy",
             "explain models/lenet5.net --batch 0",
-            "import model.onnx -o out",
-            "export models/lenet5.net --weights w.safetensors -o out.onnx",
+            "import missing.onnx -o out",
+            "import noise.onnx -o out",
+            "import model.onnx -o out --name 3d",
+            "check noise.onnx",
+            "check tiny.net --dim rows=3",
+            "export tiny.net -o out.onnx",
+            "export tiny.net --weights missing.safetensors -o out.onnx",
         ],
     );
 }

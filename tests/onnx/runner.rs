@@ -270,3 +270,40 @@ fn compare(imported: &Imported, given: &[(String, TensorProto)], expected: &[Ten
     }
     Ok(())
 }
+
+/// The elements of a tensor in a file.
+pub(crate) fn tensor(path: &Path) -> Vec<f32> {
+    floats(&TensorProto::decode(std::fs::read(path).unwrap().as_slice()).unwrap())
+}
+
+/// An f32 value; extents that are no numbers are names, and empty ones are unknown.
+pub(crate) fn port(name: &str, extents: &[&str]) -> ValueInfoProto {
+    let dimension = |extent: &&str| DimensionProto {
+        value: match extent.parse() {
+            Ok(number) => Some(Extent::Value(number)),
+            Err(_) => (!extent.is_empty()).then(|| Extent::Name((*extent).to_owned())),
+        },
+    };
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TensorTypeProto {
+                elem_type: data_type::FLOAT,
+                shape: Some(TensorShapeProto {
+                    dim: extents.iter().map(dimension).collect(),
+                }),
+            }),
+        }),
+    }
+}
+
+/// An f32 tensor of a model.
+pub(crate) fn weights(name: &str, dims: &[i64], values: Vec<f32>) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        dims: dims.to_vec(),
+        data_type: data_type::FLOAT,
+        float_data: values,
+        ..TensorProto::default()
+    }
+}

@@ -82,7 +82,8 @@ pub(crate) fn of_layer(candidates: &[String]) -> Option<String> {
             *last = without_role(last).to_owned();
         }
         // The last part of PyTorch's names for nodes is the operator.
-        if parts.len() > 1 && parts.last().is_some_and(|part| part != "bn" && is_made_up(part)) {
+        let is_operator = |part: &String| crate::operators::find(part.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_')).is_some();
+        if parts.len() > 1 && parts.last().is_some_and(is_operator) {
             parts.pop();
         }
         let says_something = parts.iter().any(|part| !is_made_up(part));
