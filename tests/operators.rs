@@ -96,6 +96,37 @@ fn layer(images: bool) -> BoxedStrategy<String> {
         "reduce_max(axes = 0)",
     ]);
     let normalization = fixed(&["batch_norm", "lrn", "lrn(3)", "softmax", "log_softmax", "scale_shift"]);
+    let moved = fixed(&[
+        "slice(0, 4, axis = 1, step = 2)",
+        "slice(0, 3, axis = 1, step = -1)",
+        "slice(0, 3, step = -2)",
+        "pad([[0, 0], [1, 2]])",
+        "pad([[1, 0], [1, 2]], value = 0.5)",
+        "pad([[0, 1], [2, 1], [1, 3]], mode = reflect)",
+        "pad([[0, 0], [-1, 1], [1, 0]], mode = edge)",
+        "pad([[0, 0], [2, 1], [0, -1]], mode = wrap)",
+        "resize(size = [5, 4])",
+        "resize(size = [7, 3], mode = linear)",
+        "resize(size = 9, mode = linear, coordinates = align_corners)",
+        "resize(scale = 1.5, mode = linear, coordinates = asymmetric)",
+        "resize(scale = 2)",
+        "resize(scale = [0.6, 2.5], rounding = floor, coordinates = asymmetric)",
+        "depth_to_space(2)",
+        "depth_to_space(2, mode = crd)",
+        "space_to_depth(2)",
+        "space_to_depth(3)",
+        "max_pool(3, stride = 2, ceil = true)",
+        "avg_pool(2, stride = 3, pad = 1, ceil = true)",
+        "avg_pool(3, stride = 2, pad = [[1, 0], [0, 1]], ceil = true, count_padding = false)",
+        "conv(3, 2, pad = 3)",
+        "conv(3, 2, pad = [[0, 1], [2, 0]])",
+        "conv(4, 3, stride = 2, pad = same_lower)",
+        "conv_transpose(3, 3)",
+        "conv_transpose(2, 4, stride = 2, pad = 1)",
+        "conv_transpose(2, [3, 2], stride = [3, 2], output_pad = [1, 1])",
+        "conv_transpose(4, 3, stride = 2, pad = same, bias = false)",
+        "conv_transpose(3, 2, pad = [[2, 0], [0, 0]], output_pad = 1, dilation = 2)",
+    ]);
     let shape = fixed(&[
         "upsample(2)",
         "upsample(2, mode = bilinear)",
@@ -111,6 +142,7 @@ fn layer(images: bool) -> BoxedStrategy<String> {
         3 => activation,
         2 => function,
         3 => combined,
+        3 => moved,
         2 => normalization,
         2 => shape
     ]
@@ -315,7 +347,7 @@ fn cases(count: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(150))]
+    #![proptest_config(cases(300))]
     #[test]
     fn compiled_networks_are_interpreted_networks((text, network) in network(), batch in prop::sample::select(vec![0, 1, 2, 5]), threads in 1usize..=2) {
         compare(&text, &network, &Purpose::Inference, batch, threads, FORWARD_TOLERANCE)?;

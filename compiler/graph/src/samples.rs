@@ -786,6 +786,26 @@ fn draw(name: &str, r: &mut Random) -> Option<(Operator, Vec<SampleInput>)> {
             let x = if r.chance() { batched(&x) } else { fixed(&x) };
             (op::expand::Expand { shape }.into(), vec![x])
         }
+        "take" | "take_grad" => {
+            let x = r.deep_shape();
+            let axis = r.between(0, x.rank() - 1);
+            let count = r.between(1, 7);
+            let indices: Vec<usize> = if r.chance() {
+                (0..count).map(|_| r.between(0, x[axis] - 1)).collect()
+            } else {
+                let step = r.between(1, 3);
+                (0..x[axis]).step_by(step).collect()
+            };
+            let take = op::take::Take { axis, indices };
+            if name == "take" {
+                (take.into(), vec![batched(&x)])
+            } else {
+                let dy = batched(&result(take.clone(), &x));
+                let op::take::Take { axis, indices } = take;
+                let input = x;
+                (op::take_grad::TakeGrad { axis, indices, input }.into(), vec![dy])
+            }
+        }
         "reduce" => {
             use op::reduce::{Reduce, ReduceKind};
             let x = r.deep_shape();

@@ -123,6 +123,7 @@ FORWARD = {
     "upsample": lambda a, x: upsample(x, a),
     "reshape": lambda a, x: x.reshape(x.shape[0], *a["shape"]),
     "concat": lambda a, *x: torch.cat(x, a["axis"] + 1),
+    "take": lambda a, x: x.index_select(a["axis"] + 1, torch.tensor(a["indices"])),
     "slice": lambda a, x: x.narrow(a["axis"] + 1, a["start"], a["end"] - a["start"]),
     "add": lambda a, x, y: x + y,
     "subtract": lambda a, x, y: x - y,

@@ -634,6 +634,18 @@ fn axes() {
         &[once(&[2, 1], &[1.0, 2.0])],
         &[1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0],
     );
+    let indices = vec![2, 0, 2];
+    let take = op::take::Take {
+        axis: 1,
+        indices: indices.clone(),
+    };
+    check(take, 1, &[x()], &[3.0, 1.0, 3.0, 6.0, 4.0, 6.0]);
+    let grad = op::take_grad::TakeGrad {
+        axis: 1,
+        indices,
+        input: [2, 3].into(),
+    };
+    check(grad, 1, &[x()], &[2.0, 0.0, 4.0, 5.0, 0.0, 10.0]);
     let reduce = |kind, axes: &[usize]| Reduce {
         kind,
         axes: axes.to_vec(),

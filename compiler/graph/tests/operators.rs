@@ -37,6 +37,7 @@ const WITHOUT_GRADIENT: &[&str] = &[
     "channel_mean_grad",
     "channel_variance_grad",
     "upsample_grad",
+    "take_grad",
     "clip",
     "quantize_grad",
     "winograd_conv",

@@ -397,6 +397,81 @@ fn divisors_near(number: usize, near: usize) -> Vec<usize> {
     divisors[split.saturating_sub(2)..(split + 2).min(divisors.len())].to_vec()
 }
 
+/// A list of sides of another length than the value has axes.
+pub(crate) fn side_count(site: &Site<'_>, found: usize, shape: &Shape) -> Diagnostic {
+    Diagnostic::error(
+        codes::AXIS_COUNT,
+        format!(
+            "`sides` has {} for {}",
+            plural(found, "pair"),
+            plural_axes(shape.rank())
+        ),
+    )
+    .at(
+        site.bound.span("sides"),
+        format!("{shape} has {}", plural_axes(shape.rank())),
+    )
+    .note(site.why(0, Part::Whole))
+    .hint("write one `[before, after]` for each axis, channels first: `[[0, 0], [1, 1], [1, 1]]` for an image")
+}
+
+/// An axis of which everything is cut off.
+pub(crate) fn nothing_left(site: &Site<'_>, axis: usize, extent: usize) -> Diagnostic {
+    Diagnostic::error(codes::SLICE, format!("`{}` leaves nothing of axis {axis}", site.name))
+        .at(site.bound.span("sides"), format!("it has {extent} positions"))
+        .note(site.why(0, Part::Whole))
+        .hint("negative sides cut positions off: leave at least one")
+}
+
+/// A number that must not be 0.
+pub(crate) fn zero(site: &Site<'_>, argument: &str) -> Diagnostic {
+    Diagnostic::error(
+        codes::OUT_OF_RANGE,
+        format!("`{argument}` of `{}` must not be 0", site.layer.name),
+    )
+    .at(site.bound.span(argument), "out of range")
+    .hint("leave it out, or write 1, to take every position")
+}
+
+/// A transposed convolution whose padding takes everything away.
+pub(crate) fn all_padding(site: &Site<'_>) -> Diagnostic {
+    Diagnostic::error(
+        codes::WIDE_PADDING,
+        format!("`{}` takes all it makes away again", site.name),
+    )
+    .at(site.bound.span("pad"), "as wide as the result")
+    .note(site.why(0, Part::Space))
+    .hint("take less padding: it shortens the result of a transposed convolution")
+}
+
+/// A new size that is not given.
+pub(crate) fn no_size(site: &Site<'_>) -> Diagnostic {
+    Diagnostic::error(
+        codes::MISSING_ARGUMENT,
+        format!("`{}` needs `size` or `scale`", site.layer.name),
+    )
+    .at(site.span, "neither is here")
+    .hint("write `resize(size = [64, 64])` or `resize(scale = 2)`")
+}
+
+/// Something that cannot be cut into blocks.
+pub(crate) fn blocks(site: &Site<'_>, found: usize, parts: usize, what: &str) -> Diagnostic {
+    Diagnostic::error(
+        codes::GROUPS,
+        format!("`{}` cannot cut {found} {what} into groups of {parts}", site.name),
+    )
+    .at(site.span, format!("needs a multiple of {parts}"))
+    .note(site.why(0, Part::Whole))
+    .hint("choose another `block`, or other extents before it")
+}
+
+fn plural_axes(count: usize) -> String {
+    match count {
+        1 => "1 axis".to_owned(),
+        count => format!("{count} axes"),
+    }
+}
+
 /// A list of axes that are not those of the value, each once.
 pub(crate) fn axes(site: &Site<'_>, shape: &Shape) -> Diagnostic {
     let order: Vec<String> = (0..shape.rank()).rev().map(|axis| axis.to_string()).collect();

@@ -27,8 +27,10 @@ pub(crate) enum Kind {
     Integer(i64),
     /// An integer from this on, or a list of one for each spatial axis.
     PerAxis(i64),
-    /// As `PerAxis(0)`, or `same` or `valid`.
+    /// As `PerAxis(0)`, or a list of pairs, or `same`, `same_lower` or `valid`.
     Padding,
+    /// A list of pairs of integers, negative ones too: before and after, for each axis.
+    Sides,
     /// All positional arguments that are left: integers from 1 on.
     Dimensions,
     /// All positional arguments that are left: integers from 0 on.
@@ -95,12 +97,13 @@ impl Kind {
     /// The words it takes.
     pub(crate) const fn words(&self) -> &'static [&'static str] {
         match self {
-            Self::Padding => &["same", "valid"],
+            Self::Padding => &["same", "same_lower", "valid"],
             Self::Word(words) => words,
             Self::Integer(_)
             | Self::PerAxis(_)
             | Self::Dimensions
             | Self::Axes
+            | Self::Sides
             | Self::Real(_)
             | Self::Reals(_)
             | Self::Text => &[],
@@ -119,7 +122,12 @@ impl Kind {
         match self {
             Self::Integer(least) => format!("an integer from {least}"),
             Self::PerAxis(least) => format!("an integer from {least}, or a list of one for each axis"),
-            Self::Padding => "an integer from 0, a list of one for each axis, `same` or `valid`".to_owned(),
+            Self::Padding => {
+                "an integer from 0, a list of one or of `[before, after]` for each axis, `same`, `same_lower` or \
+                              `valid`"
+                    .to_owned()
+            }
+            Self::Sides => "a list of `[before, after]`, one for each axis".to_owned(),
             Self::Dimensions => "integers from 1".to_owned(),
             Self::Axes => "integers from 0".to_owned(),
             Self::Real(range) if range.text == ANY.text => "a number".to_owned(),
@@ -138,7 +146,9 @@ impl Kind {
             (Self::Integer(least), value) => self.integer(value, *least, subject, span),
             (Self::PerAxis(least), Value::List(items)) => self.integers(items, *least, subject, span),
             (Self::PerAxis(least), value) => self.integer(value, *least, subject, span),
+            (Self::Padding, Value::List(items)) if has_lists(&items) => self.pairs(items, 0, subject, span),
             (Self::Padding, Value::List(items)) => self.integers(items, 0, subject, span),
+            (Self::Sides, Value::List(items)) => self.pairs(items, -INTEGER_LIMIT, subject, span),
             (Self::Padding, Value::Symbol(word)) => self.word(word, subject, span),
             (Self::Padding, value) => self.integer(value, 0, subject, span),
             (Self::Dimensions, value) => self.integer(value, 1, subject, span),
@@ -154,8 +164,22 @@ impl Kind {
             (Self::Reals(range), value) => self.real(value, range, subject, span),
             (Self::Word(_), Value::Symbol(word)) => self.word(word, subject, span),
             (Self::Text, Value::Text(text)) => Ok(Value::Text(text)),
-            (Self::Word(_) | Self::Text, value) => Err(self.wrong(&value, subject, span)),
+            (Self::Word(_) | Self::Text | Self::Sides, value) => Err(self.wrong(&value, subject, span)),
         }
+    }
+
+    /// Pairs of integers, before and after, one for each axis.
+    fn pairs(&self, items: Vec<(Value, Span)>, least: i64, subject: &str, span: Span) -> Result<Value, Diagnostic> {
+        if items.is_empty() {
+            return Err(self.wrong(&Value::List(items), subject, span));
+        }
+        let pair = |(item, place): (Value, Span)| match item {
+            Value::List(two) if two.len() == 2 => Ok((self.integers(two, least, subject, place)?, place)),
+            Value::Poison => Ok((item, place)),
+            other => Err(self.wrong(&other, subject, place)),
+        };
+        let items: Result<Vec<_>, _> = items.into_iter().map(pair).collect();
+        Ok(Value::List(items?))
     }
 
     fn integers(&self, items: Vec<(Value, Span)>, least: i64, subject: &str, span: Span) -> Result<Value, Diagnostic> {
@@ -234,6 +258,10 @@ impl Kind {
             _ => diagnostic,
         }
     }
+}
+
+fn has_lists(items: &[(Value, Span)]) -> bool {
+    items.iter().any(|(item, _)| matches!(item, Value::List(_)))
 }
 
 /// An unknown word where one of `words` is taken.

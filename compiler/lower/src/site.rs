@@ -97,6 +97,30 @@ impl Bound {
         usize::try_from(number).expect("integers of arguments are checked to be at least 0")
     }
 
+    /// An integer that may be negative.
+    pub(crate) fn signed(&self, name: &str) -> i64 {
+        match (self.value(name), self.default(name)) {
+            (Some(&Value::Integer(number)), _) | (None, Default::Integer(number)) => number,
+            other => panic!("`{name}` is no integer: {other:?}"),
+        }
+    }
+
+    /// Integers that may be negative: one, or a list.
+    pub(crate) fn signed_list(&self, name: &str) -> Vec<i64> {
+        match self.value(name) {
+            Some(Value::List(items)) => items.iter().map(|(item, _)| signed_of(item)).collect(),
+            _ => vec![self.signed(name)],
+        }
+    }
+
+    /// Pairs of integers: before and after, for each axis.
+    pub(crate) fn sides(&self, name: &str) -> Vec<(i64, i64)> {
+        let Some(Value::List(items)) = self.value(name) else {
+            panic!("`{name}` holds no pairs");
+        };
+        items.iter().map(|(item, _)| pair_of(item)).collect()
+    }
+
     pub(crate) fn real(&self, name: &str) -> f32 {
         match (self.value(name), self.default(name)) {
             (Some(&Value::Real(number)), _) | (None, Default::Real(number)) => number as f32,
@@ -169,11 +193,35 @@ impl Bound {
     }
 }
 
+fn signed_of(value: &Value) -> i64 {
+    match value {
+        Value::Integer(number) => *number,
+        other => panic!("no integer: {other:?}"),
+    }
+}
+
+fn pair_of(value: &Value) -> (i64, i64) {
+    match value {
+        Value::List(items) if items.len() == 2 => (signed_of(&items[0].0), signed_of(&items[1].0)),
+        other => panic!("no pair: {other:?}"),
+    }
+}
+
 fn integer_of(value: &Value) -> usize {
     match value {
         Value::Integer(number) => usize::try_from(*number).expect("integers of arguments are checked to be at least 0"),
         other => panic!("no integer: {other:?}"),
     }
+}
+
+/// What `pad` says.
+pub(crate) enum Padding {
+    /// Positions before and after, for each axis of space.
+    Given(Vec<usize>, Vec<usize>),
+    /// What keeps the size, more of it at the end.
+    Same,
+    /// What keeps the size, more of it at the start.
+    SameLower,
 }
 
 /// One layer being expanded.
@@ -234,16 +282,45 @@ impl Site<'_> {
         let mut window = Window::new(self.per_axis("kernel", axes)?)
             .with_stride(self.per_axis("stride", axes)?)
             .with_dilation(self.per_axis("dilation", axes)?);
-        match self.bound.value("pad") {
-            Some(Value::Symbol(word)) if word == "same" => {
+        window = match self.padding(axes)? {
+            Padding::Given(before, after) => window.with_paddings(before, after),
+            Padding::Same => {
                 let (before, after) = same_padding(&window, space);
-                window = window.with_paddings(before, after);
+                window.with_paddings(before, after)
             }
-            Some(Value::Symbol(_)) => {}
-            _ => window = window.with_padding(self.per_axis("pad", axes)?),
-        }
+            Padding::SameLower => {
+                let (before, after) = same_padding(&window, space);
+                window.with_paddings(after, before)
+            }
+        };
         self.window = Some(window.clone());
         Ok(window)
+    }
+
+    /// What `pad` says, for so many axes of space.
+    pub(crate) fn padding(&self, axes: usize) -> Result<Padding, Failed> {
+        let is_pair = |items: &[(Value, Span)]| items.iter().any(|(item, _)| matches!(item, Value::List(_)));
+        Ok(match self.bound.value("pad") {
+            Some(Value::Symbol(word)) => match word.as_str() {
+                "same" => Padding::Same,
+                "same_lower" => Padding::SameLower,
+                _ => Padding::Given(vec![0; axes], vec![0; axes]),
+            },
+            Some(Value::List(items)) if is_pair(items) => {
+                if items.len() != axes {
+                    let span = self.bound.span("pad");
+                    return Err(explain::axis_count("pad", items.len(), axes, span).into());
+                }
+                let number = |number: i64| usize::try_from(number).expect("padding is checked to be at least 0");
+                let pairs = self.bound.sides("pad").into_iter();
+                let (before, after) = pairs.map(|(before, after)| (number(before), number(after))).unzip();
+                Padding::Given(before, after)
+            }
+            _ => {
+                let sides = self.per_axis("pad", axes)?;
+                Padding::Given(sides.clone(), sides)
+            }
+        })
     }
 
     /// Adds a parameter of this layer.

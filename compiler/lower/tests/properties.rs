@@ -52,6 +52,20 @@ fn padding() -> impl Strategy<Value = String> {
     ]
 }
 
+fn pad_mode() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["constant", "edge", "reflect", "wrap"])
+}
+
+fn coordinates() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "half_pixel",
+        "pytorch_half_pixel",
+        "half_pixel_symmetric",
+        "asymmetric",
+        "align_corners",
+    ])
+}
+
 fn stage() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => (number(), number(), number(), padding(), number()).prop_map(|(channels, kernel, stride, pad, dilation)| {
@@ -66,12 +80,37 @@ fn stage() -> impl Strategy<Value = String> {
         1 => number().prop_map(|factor| format!("upsample({factor}, mode = bilinear)")),
         1 => (number(), number(), number()).prop_map(|(start, end, axis)| format!("slice({start}, {end}, axis = {axis})")),
         1 => (number(), number()).prop_map(|(a, b)| format!("reshape({a}, {b}, 4)")),
+        1 => (number(), number(), number()).prop_map(|(a, b, step)| format!("slice({a}, 8, axis = {b}, step = {step} - 2)")),
+        2 => (number(), number(), pad_mode()).prop_map(|(a, b, mode)| {
+            format!("pad([[0, {a}], [{b}, -1], [2, {a} - 2]], mode = {mode}, value = {b})")
+        }),
+        1 => (number(), number(), padding(), number()).prop_map(|(kernel, stride, pad, output_pad)| {
+            format!("conv_transpose(4, {kernel}, stride = {stride}, pad = {pad}, output_pad = {output_pad} - 1)")
+        }),
+        1 => (number(), number(), coordinates()).prop_map(|(a, b, coordinates)| {
+            format!("resize(size = [{a}, {b} * 5], mode = linear, coordinates = {coordinates})")
+        }),
+        1 => (number(), coordinates()).prop_map(|(scale, coordinates)| {
+            format!("resize(scale = {scale}, coordinates = {coordinates}, rounding = ceil)")
+        }),
+        1 => (number(), number(), padding()).prop_map(|(kernel, stride, pad)| {
+            format!("max_pool({kernel}, stride = {stride}, pad = {pad}, ceil = true)")
+        }),
+        1 => (number(), number(), number()).prop_map(|(kernel, stride, pad)| {
+            format!("avg_pool({kernel}, stride = {stride}, pad = [[0, {pad}], [{pad} - 1, 0]], ceil = true)")
+        }),
+        1 => (number(), number(), number()).prop_map(|(a, b, c)| format!("transpose({a} - 1, {b} - 1, {c} - 1)")),
+        1 => (number(), number()).prop_map(|(a, b)| format!("reduce_min(axes = [{a} - 1, {b} - 1], keep = true)")),
+        1 => (number(), number()).prop_map(|(a, b)| format!("add(parameter({a}, {b}, value = {a}))")),
+        1 => number().prop_map(|block| format!("depth_to_space({block}) |> space_to_depth({block})")),
+        1 => (number(), number()).prop_map(|(scale, point)| format!("fake_quantize({scale}, zero_point = {point})")),
+        1 => (number(), number()).prop_map(|(low, high)| format!("clip({low}, {high}) |> power({low} - {high})")),
         1 => number().prop_map(|axis| format!("softmax(axis = {axis})")),
         1 => number().prop_map(|axis| format!("concat(x, axis = {axis})")),
         1 => prop::sample::select(vec!["add(in)", "multiply(x)", "nonsense", "conv(3)", "relu(1)"]).prop_map(str::to_owned),
         30 => prop::sample::select(vec![
             "relu", "tanh", "flatten", "batch_norm", "scale_shift", "lrn(3)", "dropout(0.25)", "leaky_relu(0.1)",
-            "global_avg_pool", "global_max_pool", "wide(3)", "wide", "relu as stem", "lrn", "sigmoid", "log_softmax",
+            "global_avg_pool", "global_max_pool", "prelu", "gelu", "reduce_max", "wide(3)", "wide", "relu as stem", "lrn", "sigmoid", "log_softmax",
         ]).prop_map(str::to_owned),
         1 => number().prop_map(|count| format!("repeat {count} as i {{ in |> relu |> conv(2, 3, pad = 1 + i % 2) }}")),
         1 => Just("repeat 3 { in |> wide(4) as block }".to_owned()),

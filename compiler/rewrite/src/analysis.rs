@@ -168,6 +168,7 @@ fn zero_fraction(operator: &Operator, inputs: &[&Facts], ty: &Type) -> f64 {
         | Operator::GlobalAveragePool(_)
         | Operator::Upsample(_)
         | Operator::Slice(_)
+        | Operator::Take(_)
         | Operator::Expand(_)
         | Operator::Reduce(_)
         | Operator::SpreadSum(_) => all(of(0) == 1.0),

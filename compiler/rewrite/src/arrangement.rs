@@ -49,7 +49,7 @@ pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<
         Operator::ConvGradWeight(rule) if rounds && sums_by_columns(&rule.window, inputs[1].ty) => all(&[Last, First]),
         Operator::ChannelSum(_) if rounds => all(&Layout::ALL),
         // Loops with a stride on each side.
-        Operator::Transpose(_) | Operator::Expand(_) => all(&Layout::ALL),
+        Operator::Transpose(_) | Operator::Expand(_) | Operator::Take(_) => all(&Layout::ALL),
         // Integers are read and written one by one, in any order.
         Operator::Quantize(_) | Operator::Dequantize(_) | Operator::QuantizeGrad(_) => all(&Layout::ALL),
         element_wise if is_element_wise(element_wise) => all(&Layout::ALL),

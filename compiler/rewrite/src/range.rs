@@ -140,6 +140,7 @@ impl Range {
             | Operator::GlobalMaxPool(_)
             | Operator::Reshape(_)
             | Operator::Slice(_)
+            | Operator::Take(_)
             | Operator::Transpose(_)
             | Operator::Expand(_)
             | Operator::Dropout(_) => x,

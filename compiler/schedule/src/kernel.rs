@@ -407,6 +407,10 @@ pub enum Kernel {
         /// Linear interpolation instead of repetition.
         linear: bool,
     },
+    /// Row `i` of `y` is row `indices[i]` of `x`. Reads `x`, `indices` (i32, fixed, each below `x`'s rows); writes `y`.
+    Take,
+    /// Row `indices[i]` of `dx` is the sum of rows `i` of `dy`. Reads `dy`, `indices`; writes `dx`.
+    TakeGradient,
     /// `y = x`, element `(n, c, h, w)` to element `(n, c, h, w)`, whatever the two arrangements. Of any type.
     Copy,
     /// Reads `x`, writes `y` of as many elements: the elements in channels-first order keep their order.
@@ -480,6 +484,8 @@ impl Kernel {
             Self::CrossEntropyGradient { .. } => "cross_entropy_gradient",
             Self::Upsample { .. } => "upsample",
             Self::UpsampleGradient { .. } => "upsample_gradient",
+            Self::Take => "take",
+            Self::TakeGradient => "take_gradient",
             Self::Copy => "copy",
             Self::Reshape => "reshape",
             Self::Quantize => "quantize",

@@ -17,6 +17,7 @@ pub mod plan;
 mod planner;
 mod readers;
 mod strided;
+mod taken;
 mod text;
 pub mod view;
 mod winograd;

@@ -23,6 +23,8 @@ impl Planner<'_> {
             Operator::Concat(rule) => self.emit_concat(position, id, rule.axis),
             Operator::Slice(rule) => self.emit_slice(position, id, rule.axis, rule.start, rule.end),
             Operator::Pad(rule) => self.emit_pad(position, id, rule.axis, rule.before),
+            Operator::Take(rule) => self.emit_take(position, id, rule),
+            Operator::TakeGrad(rule) => self.emit_take_gradient(position, id, rule),
             Operator::Transpose(rule) => self.emit_transpose(position, id, rule),
             Operator::Expand(rule) => self.emit_expand(position, id, rule),
             Operator::Reduce(rule) => self.emit_axes(position, id, rule),
@@ -152,7 +154,7 @@ impl Planner<'_> {
     }
 
     /// A value seen along one of its axes.
-    fn seen(&mut self, id: NodeId, axis: usize) -> (View, Axis) {
+    pub(crate) fn seen(&mut self, id: NodeId, axis: usize) -> (View, Axis) {
         by_axis(self.view(id), &self.graph.ty(id).shape, axis)
     }
 
@@ -285,14 +287,17 @@ fn part_of(view: &View, axis: Axis, start: usize, extents: Axes) -> View {
 }
 
 /// The same elements with the channel axis and another one exchanged.
-fn along(mut view: View, axis: Axis) -> View {
+fn along(view: View, axis: Axis) -> View {
+    exchanged(view, Axis::Channel, axis)
+}
+
+/// The same elements with two axes exchanged.
+pub(crate) fn exchanged(mut view: View, one: Axis, other: Axis) -> View {
     let exchange = |axes: &mut Axes| {
-        let channel = axes.channel;
-        axes.channel = std::mem::replace(axes.on(axis), channel);
+        let number = *axes.on(one);
+        *axes.on(one) = std::mem::replace(axes.on(other), number);
     };
-    if axis != Axis::Channel {
-        exchange(&mut view.extents);
-        exchange(&mut view.strides);
-    }
+    exchange(&mut view.extents);
+    exchange(&mut view.strides);
     view
 }

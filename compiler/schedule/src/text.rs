@@ -167,6 +167,8 @@ fn attributes(kernel: &Kernel) -> String {
         | Kernel::GlobalMaximumGradient
         | Kernel::Softmax { .. }
         | Kernel::SoftmaxGradient { .. }
+        | Kernel::Take
+        | Kernel::TakeGradient
         | Kernel::Copy
         | Kernel::Quantize
         | Kernel::Dequantize

@@ -28,6 +28,7 @@ mod reduce;
 mod reshape;
 mod row;
 mod softmax;
+mod take;
 mod taps;
 mod transpose;
 mod upsample;
@@ -80,6 +81,8 @@ pub(crate) fn build(step: &Step, machine: &Machine) -> BuiltKernel {
         Kernel::CrossEntropyGradient { label_smoothing } => cross_entropy::backward(step, *label_smoothing, across),
         Kernel::Upsample { linear } => upsample::forward(step, *linear, across),
         Kernel::UpsampleGradient { linear } => upsample::backward(step, *linear, across),
+        Kernel::Take => take::forward(step, machine),
+        Kernel::TakeGradient => take::backward(step, machine),
         Kernel::Reshape => reshape::reshape(step, machine),
     }
 }

@@ -96,6 +96,8 @@ pub mod spread_sum;
 mod step;
 pub mod subtract;
 pub mod sum_of_squares;
+pub mod take;
+pub mod take_grad;
 pub mod tanh;
 pub mod tanh_grad;
 pub mod transpose;

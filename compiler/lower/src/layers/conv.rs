@@ -3,7 +3,9 @@
 use netc_graph::NodeId;
 use netc_graph::operators::conv::Conv;
 use netc_graph::operators::parameter::Role;
+use netc_graph::operators::window::Window;
 
+use super::pad::zeros;
 use super::{DILATION, KERNEL, Layer, PAD, Takes};
 use crate::explain;
 use crate::signature::{Argument, Default, Kind, YES_NO};
@@ -52,7 +54,7 @@ fn expand(site: &mut Site<'_>) -> Result<NodeId, Failed> {
     let (inputs, space) = site.spatial()?;
     let outputs = site.bound.integer("channels");
     let groups = site.bound.integer("groups");
-    let window = site.window(&space)?;
+    let (input, window, space) = padded(site, &space)?;
     for (which, channels) in [("input", inputs), ("output", outputs)] {
         if !channels.is_multiple_of(groups) {
             let failed = Failed::from(explain::groups_message(site, which, channels, groups));
@@ -73,9 +75,27 @@ fn expand(site: &mut Site<'_>) -> Result<NodeId, Failed> {
     let shape = [&[outputs, inputs / groups], kernel.as_slice()].concat();
     let init = site.initialization;
     let weight = site.parameter("weight", shape, Role::Weight, init.weight(fan_in, fan_out))?;
-    let mut operands = vec![site.node(0), weight];
+    let mut operands = vec![input, weight];
     if site.bound.is_true("bias") {
         operands.push(site.parameter("bias", [outputs], Role::Bias, init.bias(fan_in))?);
     }
     site.apply(Conv { window, groups }, &operands)
+}
+
+/// What is convolved, by which window. Padding as wide as a window is no part of the operator: it is laid around first.
+fn padded(site: &mut Site<'_>, space: &[usize]) -> Result<(NodeId, Window, Vec<usize>), Failed> {
+    let (input, window) = (site.node(0), site.window(space)?);
+    let sides: Vec<(usize, usize)> = window
+        .pad_before
+        .iter()
+        .copied()
+        .zip(window.pad_after.iter().copied())
+        .collect();
+    let is_wide = |axis: usize| sides[axis].0.max(sides[axis].1) >= window.extent(axis);
+    if !(0..space.len()).any(is_wide) {
+        return Ok((input, window, space.to_vec()));
+    }
+    let input = zeros(site, input, &sides)?;
+    let space = site.graph.ty(input).shape.extents()[1..].to_vec();
+    Ok((input, window.with_padding(vec![0; space.len()]), space))
 }

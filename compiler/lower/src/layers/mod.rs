@@ -10,23 +10,29 @@ mod batch_norm;
 mod combine;
 mod concat;
 mod conv;
+mod conv_transpose;
 mod dense;
+mod depth;
 mod dropout;
+mod fake_quantize;
 mod flatten;
 mod function;
 mod global_pool;
 mod lrn;
 mod max_pool;
+mod pad;
 mod parameter;
 mod reshape;
+mod resize;
 mod scale_shift;
 mod slice;
 mod softmax;
+mod taken;
 mod upsample;
 
 use netc_graph::NodeId;
 
-use crate::signature::{Argument, Default, Kind};
+use crate::signature::{Argument, Default, Kind, YES_NO};
 use crate::site::{Failed, Site};
 
 /// One layer of the language.
@@ -62,6 +68,7 @@ pub(crate) enum Takes {
 /// Every layer, in the order of the reference.
 pub(crate) const ALL: &[&Layer] = &[
     &conv::CONV,
+    &conv_transpose::CONV_TRANSPOSE,
     &dense::DENSE,
     &max_pool::MAX_POOL,
     &avg_pool::AVG_POOL,
@@ -103,6 +110,7 @@ pub(crate) const ALL: &[&Layer] = &[
     &axes::REDUCE_MIN,
     &concat::CONCAT,
     &slice::SLICE,
+    &pad::PAD,
     &combine::ADD,
     &combine::SUBTRACT,
     &combine::MULTIPLY,
@@ -111,6 +119,10 @@ pub(crate) const ALL: &[&Layer] = &[
     &combine::MINIMUM,
     &parameter::PARAMETER,
     &upsample::UPSAMPLE,
+    &resize::RESIZE,
+    &depth::DEPTH_TO_SPACE,
+    &depth::SPACE_TO_DEPTH,
+    &fake_quantize::FAKE_QUANTIZE,
 ];
 
 /// The layer of this word.
@@ -164,9 +176,8 @@ pub(crate) fn alias(name: &str) -> Option<String> {
         "reducemin" | "amin" => "reduce_min",
         "interpolate" | "upsampling" | "upsampling2d" => "upsample",
         "identity" => return Some("leave the stage out: what flows in flows on".to_owned()),
-        "convtranspose" | "convtranspose2d" | "deconv" => {
-            return Some("there is no transposed convolution: write `upsample(2) |> conv(…)`".to_owned());
-        }
+        "convtranspose1d" | "convtranspose2d" | "deconv" => "conv_transpose",
+        "pixelshuffle" => return Some("write `depth_to_space(…, mode = crd)`".to_owned()),
         _ => return None,
     };
     Some(format!("did you mean `{ours}`?"))
@@ -182,7 +193,14 @@ const PAD: Argument = Argument {
     name: "pad",
     kind: Kind::Padding,
     default: Default::Integer(0),
-    doc: "positions added on each side; `same` adds what keeps the size (over the stride, rounded up), `valid` none",
+    doc: "positions added on each side; `same` adds what keeps the size (over the stride, rounded up), and what does not split \
+          evenly to the end, `same_lower` to the start, `valid` adds none",
+};
+const CEIL: Argument = Argument {
+    name: "ceil",
+    kind: YES_NO,
+    default: Default::Word("false"),
+    doc: "whether a last window may reach past the end, as long as it starts before that: extents are rounded up",
 };
 const DILATION: Argument = Argument {
     name: "dilation",

@@ -114,6 +114,7 @@ pub(super) const fn work(operator: &Operator) -> Work {
         Operator::LocalResponseNormGrad(_) => Work::Step(neighbors_gradient),
         Operator::Upsample(_) | Operator::UpsampleGrad(_) => Work::Step(upsample),
         Operator::Concat(_) | Operator::Slice(_) | Operator::Pad(_) | Operator::Transpose(_) => Work::Step(copies),
+        Operator::Take(_) | Operator::TakeGrad(_) => Work::Step(copies),
         // Element-wise kernels read the original, again and again.
         Operator::Expand(_) => Work::View(nothing),
 
