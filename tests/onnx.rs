@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use netc::stages::diagnostics::{Sources, Style};
-use netc::stages::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, data_type, kind};
+use netc::stages::onnx::proto::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, data_type, kind,
+};
 use netc::stages::onnx::{ImportOptions, import, import_proto};
 use netc::stages::runtime::random::Stream;
 use netc::{Network, Options, Tensor, Weights};
@@ -82,7 +84,10 @@ fn imports_read_like_networks() {
         let path = folder().join(format!("models/{name}.onnx"));
         let imported = import(&path, &ImportOptions::default()).unwrap();
         assert_eq!(imported.text, netc::stages::syntax::format(&imported.text).unwrap());
-        let weights = imported.weights.iter().map(|weight| format!("{}: {}\n", weight.key(), weight.shape()));
+        let weights = imported
+            .weights
+            .iter()
+            .map(|weight| format!("{}: {}\n", weight.key(), weight.shape()));
         snapshot(name, &format!("{}\n{}", imported.text, weights.collect::<String>()));
     }
 }
@@ -92,12 +97,19 @@ fn imports_read_like_networks() {
 fn a_trained_model_gives_what_it_gave() {
     let network = Network::load(folder().join("models/mnist_conv.onnx")).unwrap();
     let weights = network.imported_weights().unwrap();
-    let mut model = network.compile(&Options::portable()).unwrap().with_tensors(weights).unwrap();
+    let mut model = network
+        .compile(&Options::portable())
+        .unwrap()
+        .with_tensors(weights)
+        .unwrap();
     let data = |name: &str| runner::tensor(&folder().join(format!("models/mnist_conv_{name}.pb")));
     let (input, expected) = (data("input"), data("output"));
     let found = model.run(&input).unwrap();
     for (found, expected) in found.iter().zip(&expected) {
-        assert!((found - expected).abs() <= 1e-3 * expected.abs(), "{found} for {expected}");
+        assert!(
+            (found - expected).abs() <= 1e-3 * expected.abs(),
+            "{found} for {expected}"
+        );
     }
 }
 
@@ -115,7 +127,9 @@ fn networks_come_back() {
         let again = Network::load(&path).unwrap();
         let shape = netc::input_shape(&network);
         let stream = Stream::new(3, "input");
-        let sample: Vec<f32> = (0..shape.element_count() as u64).map(|at| stream.uniform_at(at) - 0.5).collect();
+        let sample: Vec<f32> = (0..shape.element_count() as u64)
+            .map(|at| stream.uniform_at(at) - 0.5)
+            .collect();
         let run = |network: &Network, weights: Weights| {
             let compiled = network.compile(&Options::portable()).unwrap();
             compiled.with_tensors(weights).unwrap().run(&sample).unwrap()
@@ -135,7 +149,14 @@ fn random_weights(network: &Network) -> Weights {
     let tensors = parameters.map(|(id, seed)| {
         let node = graph.node(id);
         let stream = Stream::new(seed, "weight");
-        let fan = node.ty.shape.extents().get(1..).unwrap_or_default().iter().product::<usize>() as f32;
+        let fan = node
+            .ty
+            .shape
+            .extents()
+            .get(1..)
+            .unwrap_or_default()
+            .iter()
+            .product::<usize>() as f32;
         let values = (0..node.ty.shape.element_count() as u64).map(|at| (stream.uniform_at(at) - 0.5) / fan.sqrt());
         let tensor = Tensor::from_f32(node.ty.shape.clone(), values.collect()).unwrap();
         (node.name.clone(), tensor)
@@ -226,10 +247,7 @@ fn what_is_wrong_is_said() {
                 ty.tensor_type.as_mut().unwrap().elem_type = data_type::INT32;
             }),
         ),
-        (
-            "no inputs",
-            change(|model| model.graph.as_mut().unwrap().input.clear()),
-        ),
+        ("no inputs", change(|model| model.graph.as_mut().unwrap().input.clear())),
         (
             "an output that nothing makes",
             change(|model| model.graph.as_mut().unwrap().output[0].name = "z".to_owned()),
@@ -241,7 +259,12 @@ fn what_is_wrong_is_said() {
         (
             "a tensor without its elements",
             change(|model| {
-                model.graph.as_mut().unwrap().initializer.push(runner::weights("w", &[4, 4], vec![1.0; 15]));
+                model
+                    .graph
+                    .as_mut()
+                    .unwrap()
+                    .initializer
+                    .push(runner::weights("w", &[4, 4], vec![1.0; 15]));
             }),
         ),
     ];

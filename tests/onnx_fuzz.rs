@@ -113,7 +113,8 @@ fn changed_models_never_panic_nor_take_much_memory() {
                 Ok(found) => {
                     imported += 1;
                     // What is written down is read again.
-                    netc::stages::syntax::format(&found.text).unwrap_or_else(|_| panic!("{number} {case}: {}", found.text));
+                    netc::stages::syntax::format(&found.text)
+                        .unwrap_or_else(|_| panic!("{number} {case}: {}", found.text));
                 }
                 Err(found) => {
                     refused += 1;

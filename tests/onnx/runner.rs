@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use netc::stages::onnx::proto::{
-    DimensionProto, Extent, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto, data_type,
+    DimensionProto, Extent, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto, data_type,
 };
 use netc::stages::onnx::{ImportOptions, Imported, import_proto};
 use netc::{Network, Options, Style, Tensor};
@@ -78,10 +78,19 @@ pub(crate) fn run(folder: &Path) -> Outcome {
 
 fn out_of_scope(model: &ModelProto) -> Option<&'static str> {
     let graph = model.graph.as_ref()?;
-    if !operators(model).iter().all(|name| OPERATORS.split_whitespace().any(|known| known == name)) {
+    if !operators(model)
+        .iter()
+        .all(|name| OPERATORS.split_whitespace().any(|known| known == name))
+    {
         return Some("other operators");
     }
-    let dtype = |info: &ValueInfoProto| info.r#type.as_ref()?.tensor_type.as_ref().map(|tensor| tensor.elem_type);
+    let dtype = |info: &ValueInfoProto| {
+        info.r#type
+            .as_ref()?
+            .tensor_type
+            .as_ref()
+            .map(|tensor| tensor.elem_type)
+    };
     let is = |info: &ValueInfoProto, types: &[i32]| dtype(info).is_some_and(|dtype| types.contains(&dtype));
     let constants = [data_type::FLOAT, data_type::INT64, data_type::BOOL];
     let is_f32 = graph.input.iter().all(|input| is(input, &constants))
@@ -132,7 +141,9 @@ fn run_set(model: &ModelProto, data: &Path) -> Result<(), String> {
         match import_proto(model, &data.join("model.onnx"), &ImportOptions::default()) {
             Ok(imported) => return compare(&imported, &given, &outputs),
             Err(found) if why.is_empty() || matches!(open, Open::First) => {
-                let messages = found.iter().flat_map(|it| it.notes.iter().chain([&it.message]).next().cloned());
+                let messages = found
+                    .iter()
+                    .flat_map(|it| it.notes.iter().chain([&it.message]).next().cloned());
                 why = messages.collect::<Vec<_>>().join("; ");
             }
             Err(_) => {}
@@ -155,11 +166,12 @@ fn opened(
     };
     let known: Vec<String> = graph.initializer.iter().map(|tensor| tensor.name.clone()).collect();
     let names: Vec<String> = graph.input.iter().map(|input| input.name.clone()).collect();
-    let names = names.into_iter().filter(|name| !known.contains(name) || inputs.len() == graph.input.len());
+    let names = names
+        .into_iter()
+        .filter(|name| !known.contains(name) || inputs.len() == graph.input.len());
     for (position, (name, tensor)) in names.zip(inputs).enumerate() {
-        let alike = |other: &TensorProto| {
-            other.dims.len() == tensor.dims.len() && other.dims.first() == tensor.dims.first()
-        };
+        let alike =
+            |other: &TensorProto| other.dims.len() == tensor.dims.len() && other.dims.first() == tensor.dims.first();
         let stays = tensor.data_type == data_type::FLOAT
             && !known.contains(&name)
             && !tensor.dims.contains(&0)
@@ -172,10 +184,7 @@ fn opened(
         if stays {
             given.push((name, tensor.clone()));
         } else if !known.contains(&name) {
-            graph.initializer.push(TensorProto {
-                name,
-                ..tensor.clone()
-            });
+            graph.initializer.push(TensorProto { name, ..tensor.clone() });
         }
     }
     if matches!(open, Open::Zeros) {
@@ -224,7 +233,11 @@ fn floats(tensor: &TensorProto) -> Vec<f32> {
     if raw.is_empty() {
         return tensor.float_data.clone();
     }
-    raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+    raw.as_chunks()
+        .0
+        .iter()
+        .map(|&bytes| f32::from_le_bytes(bytes))
+        .collect()
 }
 
 /// Runs the network and compares its outputs.
@@ -233,8 +246,13 @@ fn compare(imported: &Imported, given: &[(String, TensorProto)], expected: &[Ten
         .map_err(|error| format!("the text is wrong: {}\n{}", error.render(Style::Plain), imported.text))?;
     let formatted = netc::stages::syntax::format(&imported.text).expect("what lowers has parsed");
     assert_eq!(formatted, imported.text, "imported text is in the canonical layout");
-    let compiled = network.compile(&Options::default()).map_err(|error| error.to_string())?;
-    let weights = imported.weights.iter().map(|weight| (weight.key().to_owned(), weight.tensor()));
+    let compiled = network
+        .compile(&Options::default())
+        .map_err(|error| error.to_string())?;
+    let weights = imported
+        .weights
+        .iter()
+        .map(|weight| (weight.key().to_owned(), weight.tensor()));
     let mut model = compiled.with_tensors(weights).map_err(|error| error.to_string())?;
     let shapes: Vec<(String, Vec<usize>)> = model
         .inputs()
@@ -243,7 +261,10 @@ fn compare(imported: &Imported, given: &[(String, TensorProto)], expected: &[Ten
     let mut inputs: Vec<(String, Tensor)> = Vec::new();
     for ((theirs, ours), (name, shape)) in imported.inputs.iter().zip(shapes) {
         assert_eq!(*ours, name);
-        let (_, tensor) = given.iter().find(|(name, _)| name == theirs).ok_or("an input has no data")?;
+        let (_, tensor) = given
+            .iter()
+            .find(|(name, _)| name == theirs)
+            .ok_or("an input has no data")?;
         let values = floats(tensor);
         let sample: usize = shape.iter().product();
         let host = [&[values.len() / sample], shape.as_slice()].concat();
@@ -252,7 +273,10 @@ fn compare(imported: &Imported, given: &[(String, TensorProto)], expected: &[Ten
     let references: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let results = model.run_tensors(&references).map_err(|error| error.to_string())?;
     for ((_, ours), expected) in imported.outputs.iter().zip(expected) {
-        let found = results.iter().find(|(name, _)| name == ours).ok_or("an output is missing")?;
+        let found = results
+            .iter()
+            .find(|(name, _)| name == ours)
+            .ok_or("an output is missing")?;
         let (found, expected) = (found.1.as_f32().ok_or("an output is no f32")?, floats(expected));
         if found.len() != expected.len() {
             return Err(format!("{} numbers for {}", found.len(), expected.len()));

@@ -46,7 +46,10 @@ impl Network {
     #[must_use]
     pub fn imported_weights(&self) -> Option<Weights> {
         let model = self.model.as_ref()?;
-        let tensors = model.weights.iter().map(|weight| (weight.key().to_owned(), weight.tensor()));
+        let tensors = model
+            .weights
+            .iter()
+            .map(|weight| (weight.key().to_owned(), weight.tensor()));
         Some(tensors.collect())
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use netc_analyze::{Architecture, Figures};
 use netc_diagnostics::{Diagnostics, Sources, Style};
 use netc_graph::Graph;
-use netc_onnx::Imported;
 use netc_lower::{FolderLoader, LayerInfo, LoadError, Loader, Lowered, MemoryLoader, Project, Request, Setting};
+use netc_onnx::Imported;
 use netc_runtime::recipe::{Loss, TrainRecipe};
 use netc_runtime::weights::Weights;
 

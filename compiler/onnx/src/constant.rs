@@ -141,7 +141,8 @@ impl Constant {
     /// All elements as integers, if they are few enough to be a list of axes or extents.
     pub(crate) fn to_list(&self) -> Option<Vec<i64>> {
         const MOST: usize = 64;
-        (self.len() <= MOST && self.kind() != Kind::F32).then(|| (0..self.len()).map(|index| self.integer(index)).collect())
+        (self.len() <= MOST && self.kind() != Kind::F32)
+            .then(|| (0..self.len()).map(|index| self.integer(index)).collect())
     }
 
     /// The only element, of a scalar or of a tensor of one.

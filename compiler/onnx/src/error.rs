@@ -47,7 +47,11 @@ pub(crate) fn of_file(path: &Path, code: &'static str, problem: impl AsRef<str>)
 /// One message for all nodes.
 pub(crate) fn of_nodes(path: &Path, opset: i64, problems: &[Problem]) -> Diagnostics {
     let count = problems.len();
-    let nodes = if count == 1 { "1 node" } else { &format!("{count} nodes") };
+    let nodes = if count == 1 {
+        "1 node"
+    } else {
+        &format!("{count} nodes")
+    };
     let message = format!("{nodes} cannot be imported (opset {opset})");
     let mut diagnostic = of_file(path, NODES, message);
     for problem in problems.iter().take(MOST_LISTED) {

@@ -17,7 +17,7 @@ use crate::names;
 use crate::operators;
 use crate::proto::{Extent, GraphProto, ModelProto, NodeProto, ValueInfoProto, data_type};
 use crate::read::Model;
-use crate::site::{BATCH, Batch, Flowing, Site, Value};
+use crate::site::{BATCH, Batch, Flowing, STORED, Site, Value};
 use crate::sketch::Sketch;
 use crate::text;
 
@@ -101,7 +101,10 @@ fn import_model(model: &mut Model, options: &ImportOptions) -> Result<Imported, 
     let graph = std::mem::take(&mut model.graph);
     let constants = initializers(model, &graph)?;
     let ports = inputs(model, &graph, &constants, options)?;
-    let held = graph.initializer.len().saturating_add(constants.values().map(|constant| constant.stored()).sum());
+    let held = graph
+        .initializer
+        .len()
+        .saturating_add(constants.values().map(|constant| constant.stored()).sum());
     let room = ROOM.saturating_add(held.saturating_mul(ROOM_PER_ELEMENT));
     let mut translate = |batch| {
         let attempt = Attempt {
@@ -136,7 +139,10 @@ fn import_model(model: &mut Model, options: &ImportOptions) -> Result<Imported, 
             .map(|(key, constant)| Weight { key, constant })
             .collect(),
         inputs: pairs(written.inputs, ports.into_iter().map(|port| port.name).collect()),
-        outputs: pairs(written.outputs, sketch.outputs.into_iter().map(|(name, _)| name).collect()),
+        outputs: pairs(
+            written.outputs,
+            sketch.outputs.into_iter().map(|(name, _)| name).collect(),
+        ),
         first_axis_is_batch: batch == Batch::First,
     })
 }
@@ -153,7 +159,10 @@ fn initializers(model: &mut Model, graph: &GraphProto) -> Result<BTreeMap<String
     let wrong = |model: &Model, problem: String| of_file(&model.path, error::MODEL, problem);
     for sparse in &graph.sparse_initializer {
         let name = sparse.values.as_ref().map_or("", |values| &values.name);
-        problems.push(wrong(model, format!("the tensor {} is sparse, which netc does not read", quoted(name))));
+        problems.push(wrong(
+            model,
+            format!("the tensor {} is sparse, which netc does not read", quoted(name)),
+        ));
     }
     for tensor in &graph.initializer {
         match model.constant(tensor) {
@@ -163,7 +172,11 @@ fn initializers(model: &mut Model, graph: &GraphProto) -> Result<BTreeMap<String
             Err(problem) => problems.push(wrong(model, problem)),
         }
     }
-    if problems.is_empty() { Ok(constants) } else { Err(problems.into()) }
+    if problems.is_empty() {
+        Ok(constants)
+    } else {
+        Err(problems.into())
+    }
 }
 
 /// An input of the model that is no initializer.
@@ -207,19 +220,34 @@ fn inputs(
         );
     }
     if problems.is_empty() && ports.is_empty() {
-        problems.push(of_file(&model.path, error::MODEL, "it has no inputs: all that it gives is constant"));
+        problems.push(of_file(
+            &model.path,
+            error::MODEL,
+            "it has no inputs: all that it gives is constant",
+        ));
     }
-    if problems.is_empty() { Ok(ports) } else { Err(problems.into()) }
+    if problems.is_empty() {
+        Ok(ports)
+    } else {
+        Err(problems.into())
+    }
 }
 
-fn extents_of(input: &ValueInfoProto, options: &ImportOptions, unknown: &mut Vec<String>) -> Result<Vec<usize>, String> {
+fn extents_of(
+    input: &ValueInfoProto,
+    options: &ImportOptions,
+    unknown: &mut Vec<String>,
+) -> Result<Vec<usize>, String> {
     let tensor = input.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref());
     let tensor = tensor.ok_or("is no tensor")?;
     if tensor.elem_type != data_type::FLOAT {
         let found = data_type::name(tensor.elem_type);
         return Err(format!("holds {found}; networks take float"));
     }
-    let shape = tensor.shape.as_ref().ok_or("has no shape: not even its rank is known")?;
+    let shape = tensor
+        .shape
+        .as_ref()
+        .ok_or("has no shape: not even its rank is known")?;
     let mut extents = Vec::with_capacity(shape.dim.len());
     for (axis, dimension) in shape.dim.iter().enumerate() {
         let name = match &dimension.value {
@@ -265,7 +293,13 @@ impl<'a> Attempt<'a> {
         for (name, constant) in self.constants {
             values.insert(name, Some(Value::Known(Arc::clone(constant))));
         }
-        for (input, port) in self.graph.input.iter().filter(|input| !self.constants.contains_key(&input.name)).zip(ports) {
+        for (input, port) in self
+            .graph
+            .input
+            .iter()
+            .filter(|input| !self.constants.contains_key(&input.name))
+            .zip(ports)
+        {
             let value = self.input(&mut sketch, port);
             match value {
                 Ok(flowing) => values.insert(&input.name, Some(Value::Flows(flowing))),
@@ -298,7 +332,9 @@ impl<'a> Attempt<'a> {
         let mut uses = BTreeMap::new();
         let inputs = self.graph.node.iter().flat_map(|node| &node.input).map(String::as_str);
         let outputs = self.graph.output.iter().map(|output| output.name.as_str());
-        inputs.chain(outputs).for_each(|name| *uses.entry(name).or_insert(0) += 1);
+        inputs
+            .chain(outputs)
+            .for_each(|name| *uses.entry(name).or_insert(0) += 1);
         uses
     }
 
@@ -316,10 +352,22 @@ impl<'a> Attempt<'a> {
     }
 
     /// A node's results; nothing to be said if an input of it could not be.
-    fn node(&mut self, node: &NodeProto, values: &Values<'a>, sketch: &mut Sketch) -> Result<Vec<Value>, Option<Problem>> {
+    fn node(
+        &mut self,
+        node: &NodeProto,
+        values: &Values<'a>,
+        sketch: &mut Sketch,
+    ) -> Result<Vec<Value>, Option<Problem>> {
         let is_own = node.domain.is_empty() || node.domain == "ai.onnx";
-        let operator = if is_own { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) };
-        let name = [Some(&node.name), node.output.first()].into_iter().flatten().find(|name| !name.is_empty());
+        let operator = if is_own {
+            node.op_type.clone()
+        } else {
+            format!("{}.{}", node.domain, node.op_type)
+        };
+        let name = [Some(&node.name), node.output.first()]
+            .into_iter()
+            .flatten()
+            .find(|name| !name.is_empty());
         let problem = |why: String| {
             Some(Problem {
                 operator: operator.clone(),
@@ -335,7 +383,12 @@ impl<'a> Attempt<'a> {
                 _ if name.is_empty() => None,
                 Some(Some(value)) => Some(value.clone()),
                 Some(None) => return Err(None),
-                None => return Err(problem(format!("its input {} is made by no node before it", quoted(name)))),
+                None => {
+                    return Err(problem(format!(
+                        "its input {} is made by no node before it",
+                        quoted(name)
+                    )));
+                }
             });
         }
         let model = &mut *self.model;
@@ -353,13 +406,13 @@ impl<'a> Attempt<'a> {
         };
         let results = translate(&mut site).map_err(problem)?;
         let seen = site.seen.borrow();
-        let unread = node.attribute.iter().find(|attribute| !seen.contains(&attribute.name.as_str()));
+        let unread = node
+            .attribute
+            .iter()
+            .find(|attribute| !seen.contains(&attribute.name.as_str()));
         match unread {
             None => Ok(results),
-            Some(attribute) => Err(problem(format!(
-                "its attribute {} is unknown",
-                quoted(&attribute.name)
-            ))),
+            Some(attribute) => Err(problem(format!("its attribute {} is unknown", quoted(&attribute.name)))),
         }
     }
 
@@ -397,6 +450,11 @@ impl<'a> Attempt<'a> {
         };
         for output in &self.graph.output {
             match values.get(output.name.as_str()) {
+                Some(Some(Value::Flows(flowing)))
+                    if sketch.call_of(flowing.id).is_some_and(|call| call.word == STORED) =>
+                {
+                    problem(&output.name, "it is stored integers, which no layer gives");
+                }
                 Some(Some(Value::Flows(flowing))) => sketch.outputs.push((output.name.clone(), flowing.id)),
                 Some(Some(Value::Known(_))) => problem(&output.name, "it depends on no input of the network"),
                 // Why is said of its node.

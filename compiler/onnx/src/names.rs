@@ -10,17 +10,102 @@ const LONGEST: usize = 48;
 
 /// Words that no value may be named: keywords, words of arguments, and layers.
 const RESERVED: &[&str] = &[
-    "use", "const", "block", "net", "input", "let", "in", "as", "repeat", "output", "expect", "train", "prune", "quantize",
-    "distill", "transfer", "same", "valid", "true", "false", "none", "nearest", "bilinear", "linear", "reflect", "edge",
-    "constant", "conv", "dense", "relu", "tanh", "sigmoid", "softmax", "lrn", "dropout", "flatten", "reshape", "concat",
-    "slice", "add", "multiply", "subtract", "divide", "upsample", "pad", "transpose", "resize", "parameter", "clip", "elu",
-    "erf", "gelu", "prelu", "min", "max", "mean", "sum", "exp", "log", "sqrt", "abs", "negate", "reciprocal", "power",
-    "floor", "ceil", "round", "softplus", "selu", "dequantize", "expand", "minimum", "maximum",
+    "use",
+    "const",
+    "block",
+    "net",
+    "input",
+    "let",
+    "in",
+    "as",
+    "repeat",
+    "output",
+    "expect",
+    "train",
+    "prune",
+    "quantize",
+    "distill",
+    "transfer",
+    "same",
+    "valid",
+    "true",
+    "false",
+    "none",
+    "nearest",
+    "bilinear",
+    "linear",
+    "reflect",
+    "edge",
+    "constant",
+    "conv",
+    "dense",
+    "relu",
+    "tanh",
+    "sigmoid",
+    "softmax",
+    "lrn",
+    "dropout",
+    "flatten",
+    "reshape",
+    "concat",
+    "slice",
+    "add",
+    "multiply",
+    "subtract",
+    "divide",
+    "upsample",
+    "pad",
+    "transpose",
+    "resize",
+    "parameter",
+    "clip",
+    "elu",
+    "erf",
+    "gelu",
+    "prelu",
+    "min",
+    "max",
+    "mean",
+    "sum",
+    "exp",
+    "log",
+    "sqrt",
+    "abs",
+    "negate",
+    "reciprocal",
+    "power",
+    "floor",
+    "ceil",
+    "wrap",
+    "dcr",
+    "crd",
+    "same_lower",
+    "u8",
+    "i8",
+    "silu",
+    "round",
+    "softplus",
+    "selu",
+    "dequantize",
+    "expand",
+    "minimum",
+    "maximum",
 ];
 
 /// Parts of names that say what a tensor is to its layer, not which layer.
 const ROLES: &[&str] = &[
-    "weight", "weights", "kernel", "gamma", "scale", "bias", "w", "W", "b", "B", "s", "running_mean",
+    "weight",
+    "weights",
+    "kernel",
+    "gamma",
+    "scale",
+    "bias",
+    "w",
+    "W",
+    "b",
+    "B",
+    "s",
+    "running_mean",
 ];
 
 /// Names that are taken, so that new ones differ.
@@ -82,7 +167,9 @@ pub(crate) fn of_layer(candidates: &[String]) -> Option<String> {
             *last = without_role(last).to_owned();
         }
         // The last part of PyTorch's names for nodes is the operator.
-        let is_operator = |part: &String| crate::operators::find(part.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_')).is_some();
+        let is_operator = |part: &String| {
+            crate::operators::find(part.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_')).is_some()
+        };
         if parts.len() > 1 && parts.last().is_some_and(is_operator) {
             parts.pop();
         }
@@ -94,7 +181,9 @@ pub(crate) fn of_layer(candidates: &[String]) -> Option<String> {
 
 /// The node's name in what exporters make of it for its value.
 fn without_output(name: &str) -> &str {
-    let node = name.strip_suffix("_output_0").or_else(|| name.strip_suffix("_Output_0"));
+    let node = name
+        .strip_suffix("_output_0")
+        .or_else(|| name.strip_suffix("_Output_0"));
     node.unwrap_or(name)
 }
 
@@ -112,10 +201,15 @@ fn without_role(name: &str) -> &str {
 
 /// Whether an exporter made it up: a number, a letter or two with one, an operator with one.
 fn is_made_up(part: &str) -> bool {
-    let letters = part.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
+    let letters = part
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .trim_end_matches('_');
     letters.len() <= 2
         || crate::operators::find(letters).is_some()
-        || matches!(letters, "onnx" | "node" | "val" | "tensor" | "Parameter" | "Plus" | "Convolution" | "Times")
+        || matches!(
+            letters,
+            "onnx" | "node" | "val" | "tensor" | "Parameter" | "Plus" | "Convolution" | "Times"
+        )
 }
 
 /// The parts between slashes, dots and the like; a part that begins with the one before stands for both.
@@ -133,7 +227,12 @@ fn parts(name: &str) -> Vec<String> {
             found.push(part.to_owned());
         }
     }
-    found.iter().flat_map(|part| part.split('.')).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    found
+        .iter()
+        .flat_map(|part| part.split('.'))
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Parts as one identifier.
@@ -168,7 +267,10 @@ mod tests {
         assert_eq!(label(&["features.0.weight", "/features/features.0/Conv"]), "features_0");
         assert_eq!(label(&["conv1_w_0", "n0", "r0"]), "conv1");
         assert_eq!(label(&["gpu_0/res_conv1_bn_s_0"]), "gpu_0_res_conv1_bn");
-        assert_eq!(label(&["onnx::Conv_123", "/layer1/layer1.0/conv1/Conv"]), "layer1_0_conv1");
+        assert_eq!(
+            label(&["onnx::Conv_123", "/layer1/layer1.0/conv1/Conv"]),
+            "layer1_0_conv1"
+        );
         assert_eq!(label(&["W", "", "y"]), "-");
         assert_eq!(label(&["Parameter5", "Convolution28", "Convolution28_Output_0"]), "-");
         assert_eq!(label(&["12", "Conv_0", "r1"]), "-");
@@ -186,6 +288,9 @@ mod tests {
     #[test]
     fn names_are_used_once() {
         let mut taken = Taken::default();
-        assert_eq!(["x", "x", "input", "x_2"].map(|name| taken.unique(name)), ["x", "x_2", "input_2", "x_2_2"]);
+        assert_eq!(
+            ["x", "x", "input", "x_2"].map(|name| taken.unique(name)),
+            ["x", "x_2", "input_2", "x_2_2"]
+        );
     }
 }

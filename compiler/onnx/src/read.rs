@@ -233,7 +233,9 @@ impl Files {
 
     fn file(&mut self, location: &str, name: &str) -> Result<Bytes, String> {
         let relative = Path::new(location);
-        let is_below = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        let is_below = relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !is_below || location.is_empty() {
             return Err(format!(
                 "the tensor {name} is in {}, outside the model's folder",
@@ -302,7 +304,11 @@ mod tests {
             };
             let tensor = TensorProto {
                 name: "w".to_owned(),
-                external_data: vec![entry("location", location), entry("offset", offset), entry("length", length)],
+                external_data: vec![
+                    entry("location", location),
+                    entry("offset", offset),
+                    entry("length", length),
+                ],
                 ..TensorProto::default()
             };
             let found = Files::beside(&folder.join("m.onnx")).bytes(&tensor);

@@ -18,6 +18,9 @@ pub(crate) const BATCH: usize = (1 << 61) - 1;
 /// No extent is as large; a number beyond was computed from the batch.
 const LARGEST_EXTENT: i64 = 1 << 40;
 
+/// Not a word of the language: the first half of a rounding to stored integers, which only its second half may take.
+pub(crate) const STORED: &str = "QuantizeLinear";
+
 /// What the first axis of values is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Batch {
@@ -125,9 +128,7 @@ impl<'a> Site<'a> {
     }
 
     pub(crate) fn tensor(&self, name: &'static str) -> Result<Option<&'a TensorProto>, Why> {
-        Ok(self
-            .attribute(name, kind::TENSOR)?
-            .and_then(|found| found.t.as_ref()))
+        Ok(self.attribute(name, kind::TENSOR)?.and_then(|found| found.t.as_ref()))
     }
 
     /// Reads an attribute that says nothing about inference.
@@ -136,7 +137,13 @@ impl<'a> Site<'a> {
     }
 
     /// Numbers for each axis of space, which must be so many and at least `least`; else the default for each.
-    pub(crate) fn per_axis(&self, name: &'static str, axes: usize, least: usize, default: usize) -> Result<Vec<usize>, Why> {
+    pub(crate) fn per_axis(
+        &self,
+        name: &'static str,
+        axes: usize,
+        least: usize,
+        default: usize,
+    ) -> Result<Vec<usize>, Why> {
         let Some(given) = self.integers(name)? else {
             return Ok(vec![default; axes]);
         };
@@ -144,7 +151,9 @@ impl<'a> Site<'a> {
             return Err(format!("its `{name}` has {} numbers for {axes} axes", given.len()));
         }
         let number = |&number: &i64| {
-            let number = usize::try_from(number).ok().filter(|number| *number >= least && *number < 1 << 31);
+            let number = usize::try_from(number)
+                .ok()
+                .filter(|number| *number >= least && *number < 1 << 31);
             number.ok_or_else(|| format!("its `{name}` {given:?} has numbers that make no sense"))
         };
         given.iter().map(number).collect()
@@ -155,6 +164,11 @@ impl<'a> Site<'a> {
 impl Site<'_> {
     pub(crate) fn value(&self, index: usize) -> Result<Value, Why> {
         let found = self.inputs.get(index).cloned().flatten();
+        if let Some(Value::Flows(flowing)) = &found
+            && self.sketch.call_of(flowing.id).is_some_and(|call| call.word == STORED)
+        {
+            return Err(format!("its input {index} is stored integers, which no layer takes"));
+        }
         found.ok_or_else(|| format!("it lacks its input {index}"))
     }
 
@@ -328,7 +342,10 @@ impl Site<'_> {
         let call = match shape.as_slice() {
             [_] => Call::new("flatten", &[source]),
             _ => Call {
-                arguments: shape.iter().map(|&extent| (None, Argument::Integer(extent as i64))).collect(),
+                arguments: shape
+                    .iter()
+                    .map(|&extent| (None, Argument::Integer(extent as i64)))
+                    .collect(),
                 ..Call::new("reshape", &[source])
             },
         };
@@ -373,7 +390,10 @@ impl Site<'_> {
         check_extents(own.shape())?;
         let shape = own.shape().to_vec();
         let call = Call {
-            arguments: shape.iter().map(|&extent| (None, Argument::Integer(extent as i64))).collect(),
+            arguments: shape
+                .iter()
+                .map(|&extent| (None, Argument::Integer(extent as i64)))
+                .collect(),
             ..Call::new("parameter", &[])
         };
         let id = self.sketch.add(call.learns("value", Arc::new(own)), shape);

@@ -161,7 +161,11 @@ impl<'a> Writer<'a> {
     fn let_name(&mut self, call: &Call) -> String {
         let flow = self.sketch.flow(call.output);
         let name = names::of_value(&flow.name, call.word);
-        if call.inputs.is_empty() { self.free_label(&name) } else { self.taken.unique(&name) }
+        if call.inputs.is_empty() {
+            self.free_label(&name)
+        } else {
+            self.taken.unique(&name)
+        }
     }
 
     /// Keeps what a layer of this name learned.
@@ -198,7 +202,9 @@ impl<'a> Writer<'a> {
         let mut calls = calls.into_iter().peekable();
         let head = match calls.peek() {
             // Several values with names read better in the brackets of what joins them.
-            Some(call) if call.inputs.is_empty() || (call.inputs.len() > 1 && self.names.contains_key(&call.inputs[0])) => {
+            Some(call)
+                if call.inputs.is_empty() || (call.inputs.len() > 1 && self.names.contains_key(&call.inputs[0])) =>
+            {
                 let call = *call;
                 calls.next();
                 self.call_head(call)
@@ -229,11 +235,13 @@ impl<'a> Writer<'a> {
 
     /// Values from the operand `from` on, then the other arguments.
     fn arguments(&self, call: &Call, from: usize) -> Vec<ast::Argument> {
-        let values = call.inputs[from.min(call.inputs.len())..].iter().map(|id| ast::Argument {
-            name: None,
-            value: name_expr(&self.names[id]),
-            span: Span::none(),
-        });
+        let values = call.inputs[from.min(call.inputs.len())..]
+            .iter()
+            .map(|id| ast::Argument {
+                name: None,
+                value: name_expr(&self.names[id]),
+                span: Span::none(),
+            });
         let others = call.arguments.iter().map(|(name, value)| ast::Argument {
             name: name.map(ast_name),
             value: argument(value),
@@ -254,7 +262,9 @@ impl<'a> Writer<'a> {
         if call.parameters.is_empty() {
             return None;
         }
-        let label = names::of_layer(&call.names).filter(|name| *name != derived).map(|name| self.free_label(&name));
+        let label = names::of_layer(&call.names)
+            .filter(|name| *name != derived)
+            .map(|name| self.free_label(&name));
         self.learned(label.as_ref().unwrap_or(&derived), call);
         label
     }
@@ -303,7 +313,9 @@ fn real(number: f32) -> Expr {
     if number.is_sign_negative() && number != 0.0 {
         return expr(ExprKind::Negate(Box::new(real(-number))));
     }
-    let shortest: f64 = format!("{:e}", number.abs()).parse().unwrap_or_else(|_| f64::from(number));
+    let shortest: f64 = format!("{:e}", number.abs())
+        .parse()
+        .unwrap_or_else(|_| f64::from(number));
     expr(ExprKind::Float(shortest))
 }
 

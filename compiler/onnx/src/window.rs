@@ -86,22 +86,8 @@ impl Window {
             (None, None) => return Err("it lacks its `kernel_shape`".to_owned()),
             (None, Some(_)) => site.per_axis("kernel_shape", axes, 1, 1)?,
         };
-        if kernel.contains(&0) {
-            return Err("its window is empty".to_owned());
-        }
-        let stride = site.per_axis("strides", axes, 1, 1)?;
-        let dilation = site.per_axis("dilations", axes, 1, 1)?;
-        let rounds_up = weights.is_none() && site.flag("ceil_mode")?;
-        let pads = site.per_axis("pads", 2 * axes, 0, 0)?;
-        let (before, after) = pads.split_at(axes);
-        let mut window = Self {
-            kernel,
-            stride,
-            dilation,
-            before: before.to_vec(),
-            after: after.to_vec(),
-            rounds_up,
-        };
+        let mut window = Self::plain(site, &kernel, axes)?;
+        window.rounds_up = weights.is_none() && site.flag("ceil_mode")?;
         match site.text("auto_pad", "NOTSET")? {
             "NOTSET" => {}
             "VALID" => {
@@ -115,11 +101,30 @@ impl Window {
         Ok(window)
     }
 
+    /// Stride, dilation and padding as given.
+    fn plain(site: &Site<'_>, kernel: &[usize], axes: usize) -> Result<Self, Why> {
+        if kernel.len() != axes || kernel.contains(&0) {
+            return Err("its window is empty".to_owned());
+        }
+        let pads = site.per_axis("pads", 2 * axes, 0, 0)?;
+        let (before, after) = pads.split_at(axes);
+        Ok(Self {
+            kernel: kernel.to_vec(),
+            stride: site.per_axis("strides", axes, 1, 1)?,
+            dilation: site.per_axis("dilations", axes, 1, 1)?,
+            before: before.to_vec(),
+            after: after.to_vec(),
+            rounds_up: false,
+        })
+    }
+
     /// Pads so that there are as many windows as strides; what does not split evenly goes to the end, or to the start.
     fn pad_same(&mut self, space: &[usize], is_lower: bool) {
         for (axis, &extent) in space.iter().enumerate() {
             let outputs = extent.div_ceil(self.stride[axis]);
-            let spanned = (outputs - 1).saturating_mul(self.stride[axis]).saturating_add(self.extent(axis));
+            let spanned = (outputs - 1)
+                .saturating_mul(self.stride[axis])
+                .saturating_add(self.extent(axis));
             let total = spanned.saturating_sub(extent);
             let (less, more) = (total / 2, total - total / 2);
             (self.before[axis], self.after[axis]) = if is_lower { (more, less) } else { (less, more) };
@@ -128,7 +133,9 @@ impl Window {
 
     /// Positions that one window spans.
     fn extent(&self, axis: usize) -> usize {
-        self.dilation[axis].saturating_mul(self.kernel[axis] - 1).saturating_add(1)
+        self.dilation[axis]
+            .saturating_mul(self.kernel[axis] - 1)
+            .saturating_add(1)
     }
 
     /// How many windows there are along each axis.
@@ -137,7 +144,9 @@ impl Window {
             .iter()
             .enumerate()
             .map(|(axis, &extent)| {
-                let padded = extent.saturating_add(self.before[axis]).saturating_add(self.after[axis]);
+                let padded = extent
+                    .saturating_add(self.before[axis])
+                    .saturating_add(self.after[axis]);
                 let room = padded
                     .checked_sub(self.extent(axis))
                     .ok_or_else(|| format!("its window is larger than its input {space:?}"))?;
@@ -151,18 +160,26 @@ impl Window {
             .collect()
     }
 
-    /// The same window where no axis is rounded up: padding at the end says it, if it counts for nothing.
-    pub(crate) fn with_padding_for_last(&self, space: &[usize]) -> Result<Self, Why> {
-        let outputs = self.outputs(space)?;
-        let mut plain = Self {
+    /// Whether rounding up makes a window more.
+    pub(crate) fn has_last(&self, space: &[usize]) -> Result<bool, Why> {
+        let down = Self {
             rounds_up: false,
             ..self.clone()
         };
-        for (axis, &extent) in space.iter().enumerate() {
-            let spanned = (outputs[axis] - 1) * self.stride[axis] + self.extent(axis);
-            plain.after[axis] = plain.after[axis].max(spanned.saturating_sub(extent + self.before[axis]));
+        Ok(self.outputs(space)? != down.outputs(space)?)
+    }
+
+    /// What is added on each side: a number for each axis, or two where they differ.
+    fn padding(&self) -> Argument {
+        if self.before == self.after {
+            return Argument::per_axis(&self.before);
         }
-        Ok(plain)
+        let sides = self.before.iter().zip(&self.after);
+        Argument::List(
+            sides
+                .map(|(&before, &after)| Argument::list(&[before, after]))
+                .collect(),
+        )
     }
 
     /// Whether there is any padding.
@@ -180,15 +197,76 @@ impl Window {
         same.pad_same(space, false);
         if self.before != self.after && *self == same {
             call = call.named("pad", Argument::Word("same"));
-        } else if self.before != self.after {
-            return Err(super::operators::unsaid(format_args!(
-                "padding of {:?} before and {:?} after",
-                self.before, self.after
-            )));
         } else if self.pads() {
-            call = call.named("pad", Argument::per_axis(&self.before));
+            call = call.named("pad", self.padding());
         }
         let dilation = Argument::per_axis(&self.dilation);
         Ok(call.unless_default("dilation", dilation, &Argument::Integer(1)))
+    }
+}
+
+/// A transposed convolution: what is taken away from the whole result, and what is added to its end.
+pub(crate) struct Transposed {
+    pub(crate) window: Window,
+    pub(crate) added: Vec<usize>,
+}
+
+impl Transposed {
+    /// Reads the attributes; extents of the result may be given in place of padding.
+    pub(crate) fn read(site: &Site<'_>, kernel: &[usize], space: &[usize]) -> Result<Self, Why> {
+        let axes = space.len();
+        // Its own meaning of `auto_pad` is settled below.
+        let mut window = Window::plain(site, kernel, axes)?;
+        let mut added = site.per_axis("output_padding", axes, 0, 0)?;
+        let auto = site.text("auto_pad", "NOTSET")?;
+        let is_same = matches!(auto, "SAME_UPPER" | "SAME_LOWER");
+        let given = match site.integers("output_shape")? {
+            Some(_) => Some(site.per_axis("output_shape", axes, 1, 1)?),
+            None if is_same => Some(
+                (0..axes)
+                    .map(|axis| space[axis].saturating_mul(window.stride[axis]))
+                    .collect(),
+            ),
+            None => None,
+        };
+        for axis in 0..axes {
+            let whole = Self::whole(&window, axis, space[axis]).saturating_add(added[axis]);
+            if let Some(wanted) = given.as_ref().map(|given: &Vec<usize>| given[axis]) {
+                let total = whole.saturating_sub(wanted);
+                added[axis] += wanted.saturating_sub(whole);
+                let (less, more) = (total / 2, total - total / 2);
+                let is_upper = auto == "SAME_UPPER";
+                (window.before[axis], window.after[axis]) = if is_upper { (less, more) } else { (more, less) };
+            }
+        }
+        Ok(Self { window, added })
+    }
+
+    fn whole(window: &Window, axis: usize, extent: usize) -> usize {
+        (extent - 1)
+            .saturating_mul(window.stride[axis])
+            .saturating_add(window.extent(axis))
+    }
+
+    /// Extents of the result.
+    pub(crate) fn outputs(&self, space: &[usize]) -> Result<Vec<usize>, Why> {
+        let along = |(axis, &extent): (usize, &usize)| {
+            let whole = Self::whole(&self.window, axis, extent).saturating_add(self.added[axis]);
+            let left = whole.checked_sub(self.window.before[axis].saturating_add(self.window.after[axis]));
+            left.filter(|&extent| extent > 0)
+                .ok_or_else(|| "its padding leaves nothing".to_owned())
+        };
+        space.iter().enumerate().map(along).collect()
+    }
+
+    /// Adds the arguments to a call.
+    pub(crate) fn describe(&self, call: Call) -> Call {
+        let one = Argument::Integer(1);
+        let mut call = call.unless_default("stride", Argument::per_axis(&self.window.stride), &one);
+        if self.window.pads() {
+            call = call.named("pad", self.window.padding());
+        }
+        call.unless_default("output_pad", Argument::per_axis(&self.added), &Argument::Integer(0))
+            .unless_default("dilation", Argument::per_axis(&self.window.dilation), &one)
     }
 }

@@ -74,7 +74,11 @@ static GRAPH: Kind = Kind {
 };
 static NODE: Kind = Kind {
     name: "node",
-    fields: &[texts(1, "input"), texts(2, "output"), message(5, "attribute", &ATTRIBUTE)],
+    fields: &[
+        texts(1, "input"),
+        texts(2, "output"),
+        message(5, "attribute", &ATTRIBUTE),
+    ],
 };
 static ATTRIBUTE: Kind = Kind {
     name: "attribute",
@@ -190,7 +194,9 @@ impl Walk {
                 (Holds::Integers, _) => {
                     self.integer_bytes += content.len();
                     if self.integer_bytes > MOST_INTEGER_BYTES {
-                        return Err(format!("more than {MOST_INTEGER_BYTES} bytes of integers are in the file"));
+                        return Err(format!(
+                            "more than {MOST_INTEGER_BYTES} bytes of integers are in the file"
+                        ));
                     }
                 }
             }

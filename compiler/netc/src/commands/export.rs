@@ -14,9 +14,7 @@ use crate::console::{self, grouped};
 
 /// Write a network and its weights as an ONNX model
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  netc export models/lenet5.net --weights lenet5.safetensors -o lenet5.onnx"
-)]
+#[command(after_help = "Example:\n  netc export models/lenet5.net --weights lenet5.safetensors -o lenet5.onnx")]
 pub(super) struct Export {
     #[command(flatten)]
     source: Source,

@@ -100,7 +100,10 @@ impl Source {
 
     /// The same with changes to its recipe.
     fn load_with(&self, settings: &[String]) -> anyhow::Result<Network> {
-        let is_model = self.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
+        let is_model = self
+            .file
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
         if !is_model && !self.extents.is_empty() {
             anyhow::bail!("`--dim` is for ONNX models; the arguments of a net are given with `--arg`");
         }

@@ -8,8 +8,8 @@ use netc_runtime::{DType, Data, Tensor};
 
 use crate::names::Taken;
 use crate::proto::{
-    AttributeProto, DimensionProto, Extent, GraphProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto, data_type, kind,
+    AttributeProto, DimensionProto, Extent, GraphProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto, data_type, kind,
 };
 
 /// Name of the batch among extents.
@@ -74,9 +74,16 @@ impl<'a> Builder<'a> {
     /// A parameter under another shape of as many elements, which may have a name of its own.
     pub(super) fn parameter(&mut self, graph: &Graph, id: NodeId, shape: &[usize]) -> Result<String, String> {
         let key = graph.node(id).name.as_str();
-        let tensor = *self.parameters.get(key).ok_or_else(|| format!("there is no tensor `{key}`"))?;
+        let tensor = *self
+            .parameters
+            .get(key)
+            .ok_or_else(|| format!("there is no tensor `{key}`"))?;
         let is_own = tensor.shape().extents() == shape;
-        let name = if is_own { key.to_owned() } else { format!("{key}.by_channel") };
+        let name = if is_own {
+            key.to_owned()
+        } else {
+            format!("{key}.by_channel")
+        };
         if !self.model.initializer.iter().any(|known| known.name == name) {
             self.taken.keep(&name);
             self.model.initializer.push(tensor_proto(&name, tensor, shape));
@@ -87,7 +94,9 @@ impl<'a> Builder<'a> {
     /// A tensor of the model's own.
     pub(super) fn tensor(&mut self, name: &str, tensor: &Tensor) -> String {
         let name = self.taken.other(name);
-        self.model.initializer.push(tensor_proto(&name, tensor, tensor.shape().extents()));
+        self.model
+            .initializer
+            .push(tensor_proto(&name, tensor, tensor.shape().extents()));
         name
     }
 
@@ -98,14 +107,24 @@ impl<'a> Builder<'a> {
             name: name.clone(),
             dims: vec![values.len() as i64],
             data_type: data_type::INT64,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into(),
+            raw_data: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect::<Vec<_>>()
+                .into(),
             ..TensorProto::default()
         });
         name
     }
 
     /// A node of the layer `layer`; gives the name of its result.
-    pub(super) fn node(&mut self, layer: &str, operator: &str, inputs: &[String], attributes: Vec<Attribute<'_>>) -> String {
+    pub(super) fn node(
+        &mut self,
+        layer: &str,
+        operator: &str,
+        inputs: &[String],
+        attributes: Vec<Attribute<'_>>,
+    ) -> String {
         let name = self.taken.other(layer);
         self.model.node.push(NodeProto {
             input: inputs.to_vec(),
@@ -147,7 +166,12 @@ fn without_last_identities(model: &mut GraphProto) {
     let identities: Vec<NodeProto> = model.node.split_off(first);
     for identity in identities {
         let value = &identity.input[0];
-        let reads = model.node.iter().flat_map(|node| &node.input).filter(|name| *name == value).count();
+        let reads = model
+            .node
+            .iter()
+            .flat_map(|node| &node.input)
+            .filter(|name| *name == value)
+            .count();
         let maker = model.node.iter_mut().find(|node| node.output.first() == Some(value));
         match maker {
             Some(maker) if reads == 0 && !model.output.iter().any(|output| output.name == *value) => {
@@ -162,7 +186,10 @@ fn value_info(graph: &Graph, id: NodeId, name: &str) -> ValueInfoProto {
     let ty = graph.ty(id);
     let batch = ty.batched.then(|| Extent::Name(BATCH.to_owned()));
     let own = ty.shape.extents().iter().map(|&extent| Extent::Value(extent as i64));
-    let dim = batch.into_iter().chain(own).map(|extent| DimensionProto { value: Some(extent) });
+    let dim = batch
+        .into_iter()
+        .chain(own)
+        .map(|extent| DimensionProto { value: Some(extent) });
     ValueInfoProto {
         name: name.to_owned(),
         r#type: Some(TypeProto {

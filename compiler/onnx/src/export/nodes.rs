@@ -70,7 +70,9 @@ pub(super) fn add(builder: &mut Builder<'_>, graph: &Graph, id: NodeId) -> Resul
         Operator::LocalResponseNorm(_) => return Err("an even number of channels lies otherwise there".to_owned()),
         Operator::BatchNorm(it) => site.plain("BatchNormalization", vec![Float("epsilon", it.epsilon)]),
         Operator::Dropout(it) => {
-            let rate = site.builder.tensor(&format!("{}.rate", node.name), &Tensor::scalar(it.rate));
+            let rate = site
+                .builder
+                .tensor(&format!("{}.rate", node.name), &Tensor::scalar(it.rate));
             site.with("Dropout", &[rate], vec![])
         }
         Operator::Upsample(it) => site.upsample(&it.factor, it.mode),
@@ -92,6 +94,12 @@ pub(super) fn add(builder: &mut Builder<'_>, graph: &Graph, id: NodeId) -> Resul
             let axes = site.list("axes", &[axis]);
             site.with("Pad", &[pads, String::new(), axes], vec![])
         }
+        Operator::Take(it) => {
+            let axis = site.axis(it.axis);
+            let indices: Vec<i64> = it.indices.iter().map(|&index| index as i64).collect();
+            let indices = site.list("indices", &indices);
+            site.with("Gather", &[indices], vec![Integer("axis", axis)])
+        }
         Operator::Transpose(it) => site.transpose(&it.axes),
         Operator::Reduce(it) => site.reduce(it.kind, &it.axes),
         Operator::Add(_) => site.plain("Add", vec![]),
@@ -101,7 +109,9 @@ pub(super) fn add(builder: &mut Builder<'_>, graph: &Graph, id: NodeId) -> Resul
         Operator::Maximum(_) => site.plain("Max", vec![]),
         Operator::Minimum(_) => site.plain("Min", vec![]),
         Operator::Scale(it) => {
-            let factor = site.builder.tensor(&format!("{}.factor", node.name), &Tensor::scalar(it.factor));
+            let factor = site
+                .builder
+                .tensor(&format!("{}.factor", node.name), &Tensor::scalar(it.factor));
             site.with("Mul", &[factor], vec![])
         }
         Operator::ScaleShift(_) => site.by_channel(&["Mul", "Add"])?,
@@ -159,7 +169,8 @@ pub(super) fn add(builder: &mut Builder<'_>, graph: &Graph, id: NodeId) -> Resul
         | Operator::MovingAverage(_)
         | Operator::SumOfSquares(_)
         | Operator::ClipFactor(_)
-        | Operator::MultiplyScalar(_) => {
+        | Operator::MultiplyScalar(_)
+        | Operator::TakeGrad(_) => {
             return Err(only_in_training(&node.operator));
         }
     };
@@ -201,7 +212,10 @@ impl Site<'_, '_> {
     fn extents(&self) -> Vec<i64> {
         let ty = self.graph.ty(self.id);
         let batch = ty.batched.then_some(0);
-        batch.into_iter().chain(ty.shape.extents().iter().map(|&extent| extent as i64)).collect()
+        batch
+            .into_iter()
+            .chain(ty.shape.extents().iter().map(|&extent| extent as i64))
+            .collect()
     }
 
     fn conv(&mut self, operator: &str, it: &Window, groups: usize, more: &[(&'static str, Vec<i64>)]) -> String {
@@ -227,7 +241,8 @@ impl Site<'_, '_> {
     /// ONNX keeps axes of one, which the graph does not have.
     fn over_space(&mut self, operator: &str) -> String {
         let kept = self.plain(operator, vec![]);
-        self.builder.node(&format!("{}_flat", self.layer), "Flatten", &[kept], vec![])
+        self.builder
+            .node(&format!("{}_flat", self.layer), "Flatten", &[kept], vec![])
     }
 
     /// Operators with one number for each channel, which lie along the axis after the batch.
@@ -253,7 +268,10 @@ impl Site<'_, '_> {
     }
 
     fn upsample(&mut self, factor: &[usize], mode: UpsampleMode) -> String {
-        let scales: Vec<f32> = [1.0, 1.0].into_iter().chain(factor.iter().map(|&factor| factor as f32)).collect();
+        let scales: Vec<f32> = [1.0, 1.0]
+            .into_iter()
+            .chain(factor.iter().map(|&factor| factor as f32))
+            .collect();
         let scales = Tensor::from_f32([scales.len()], scales).expect("a list has its length");
         let scales = self.builder.tensor(&format!("{}.scales", self.layer), &scales);
         let (mode, coordinates) = match mode {
@@ -336,9 +354,7 @@ impl Site<'_, '_> {
                 self.with("Clip", &bounds, vec![])
             }
             Function::Elu { alpha, scale: 1.0 } => self.plain("Elu", vec![Float("alpha", alpha)]),
-            Function::Elu { alpha, scale } => {
-                self.plain("Selu", vec![Float("alpha", alpha), Float("gamma", scale)])
-            }
+            Function::Elu { alpha, scale } => self.plain("Selu", vec![Float("alpha", alpha), Float("gamma", scale)]),
             Function::Gelu => self.plain("Gelu", vec![]),
             Function::GeluTanh => self.plain("Gelu", vec![Text("approximate", "tanh")]),
             Function::Silu => {
@@ -354,7 +370,8 @@ impl Site<'_, '_> {
     }
 
     fn number(&mut self, name: &str, value: f32) -> String {
-        self.builder.tensor(&format!("{}.{name}", self.layer), &Tensor::scalar(value))
+        self.builder
+            .tensor(&format!("{}.{name}", self.layer), &Tensor::scalar(value))
     }
 
     /// Integers of a type that bytes are stored in.

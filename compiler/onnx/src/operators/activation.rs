@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{arithmetic, one, unsaid};
 use crate::constant::Constant;
-use crate::sketch::{Argument, Call};
 use crate::site::{Flowing, Site, Value, Why};
+use crate::sketch::{Argument, Call};
 
 /// A layer without arguments that matter to constants, or the function of a constant.
 fn element_wise(site: &mut Site<'_>, function: fn(f32) -> f32, layer: Option<Call>) -> Result<Vec<Value>, Why> {
@@ -140,7 +140,10 @@ pub(super) fn clip(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
             Some(given) => Ok(Some(given)),
             None => match site.known(index)? {
                 None => Ok(None),
-                Some(constant) => constant.single().map(Some).ok_or_else(|| format!("its `{name}` is not one number")),
+                Some(constant) => constant
+                    .single()
+                    .map(Some)
+                    .ok_or_else(|| format!("its `{name}` is not one number")),
             },
         }
     };
@@ -187,14 +190,20 @@ pub(super) fn hard_swish(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
 
 pub(super) fn elu(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let alpha = site.float("alpha", 1.0)?;
-    flows_only(site, layer("elu").unless_default("alpha", Argument::Real(alpha), &Argument::Real(1.0)))
+    flows_only(
+        site,
+        layer("elu").unless_default("alpha", Argument::Real(alpha), &Argument::Real(1.0)),
+    )
 }
 
 pub(super) fn gelu(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     match site.text("approximate", "none")? {
         "none" => flows_only(site, layer("gelu")),
         "tanh" => flows_only(site, layer("gelu").named("approximate", Argument::Word("tanh"))),
-        other => Err(unsaid(format_args!("the approximation {}", crate::error::quoted(other)))),
+        other => Err(unsaid(format_args!(
+            "the approximation {}",
+            crate::error::quoted(other)
+        ))),
     }
 }
 

@@ -76,7 +76,9 @@ pub(super) fn minimum(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
 /// Any number of values.
 fn several(site: &mut Site<'_>, sign: Sign) -> Result<Vec<Value>, Why> {
     let count = site.inputs.len();
-    let values = (0..count).map(|index| site.value(index)).collect::<Result<Vec<_>, _>>()?;
+    let values = (0..count)
+        .map(|index| site.value(index))
+        .collect::<Result<Vec<_>, _>>()?;
     let flows: Option<Vec<Flowing>> = values
         .iter()
         .map(|value| match value {
@@ -90,7 +92,9 @@ fn several(site: &mut Site<'_>, sign: Sign) -> Result<Vec<Value>, Why> {
         && rest.iter().all(|flowing| flowing.extents == first.extents)
     {
         let inputs: Vec<_> = flows.iter().map(|flowing| flowing.id).collect();
-        return one(Value::Flows(site.call(Call::new(word(sign), &inputs), first.extents.clone())?));
+        return one(Value::Flows(
+            site.call(Call::new(word(sign), &inputs), first.extents.clone())?,
+        ));
     }
     let mut values = values.into_iter();
     let first = values.next().ok_or("it has no inputs")?;
@@ -143,9 +147,9 @@ fn reversed(site: &mut Site<'_>, sign: Sign, left: &Constant, right: &Flowing) -
             let negated = site.call(Call::new("negate", &[right.id]), right.extents.clone())?;
             with_constant(site, Sign::Add, &negated, left)
         }
-        Sign::Divide if left.same() == Some(1.0) => {
-            Ok(Some(site.call(Call::new("reciprocal", &[right.id]), right.extents.clone())?))
-        }
+        Sign::Divide if left.same() == Some(1.0) => Ok(Some(
+            site.call(Call::new("reciprocal", &[right.id]), right.extents.clone())?,
+        )),
         Sign::Divide => Ok(None),
     }
 }
@@ -175,7 +179,10 @@ fn with_constant(
     let (scale, shift) = match sign {
         Sign::Add => (None, channels),
         Sign::Subtract => (None, channels.map(|value| -value)),
-        Sign::Divide => (Some(channels.map(|value| 1.0 / value)), Constant::floats(vec![channels.len()], vec![0.0])),
+        Sign::Divide => (
+            Some(channels.map(|value| 1.0 / value)),
+            Constant::floats(vec![channels.len()], vec![0.0]),
+        ),
         _ => {
             let zeros = Constant::floats(vec![channels.len()], vec![0.0]);
             (Some(channels), zeros)
@@ -194,7 +201,12 @@ fn with_constant(
 }
 
 /// A bound that is one number.
-fn bounded(site: &mut Site<'_>, flowing: &Flowing, bound: Option<f32>, key: &'static str) -> Option<Result<Flowing, Why>> {
+fn bounded(
+    site: &mut Site<'_>,
+    flowing: &Flowing,
+    bound: Option<f32>,
+    key: &'static str,
+) -> Option<Result<Flowing, Why>> {
     let bound = bound.filter(|bound| bound.is_finite())?;
     let call = Call::new("clip", &[flowing.id]).named(key, Argument::Real(bound));
     Some(site.call(call, flowing.extents.clone()))
@@ -217,7 +229,11 @@ fn with_parameter(
     let parameter = site.parameter(own, name)?;
     // The order of operands changes nothing where it need not be kept, and a pipeline begins with what flows.
     let keeps_order = matches!(sign, Sign::Subtract | Sign::Divide);
-    let operands = if is_left && keeps_order { [parameter, flowing.id] } else { [flowing.id, parameter] };
+    let operands = if is_left && keeps_order {
+        [parameter, flowing.id]
+    } else {
+        [flowing.id, parameter]
+    };
     site.call(Call::new(word(sign), &operands), extents)
 }
 
@@ -267,7 +283,11 @@ fn worked_out(site: &mut Site<'_>, sign: Sign, left: &Constant, right: &Constant
         Data::F32(values.collect())
     } else {
         let values = pairs.map(|(a, b)| integers(sign, left.integer(a), right.integer(b)));
-        Data::I64(values.collect::<Option<_>>().ok_or("its integers overflow, or it divides by zero")?)
+        Data::I64(
+            values
+                .collect::<Option<_>>()
+                .ok_or("its integers overflow, or it divides by zero")?,
+        )
     };
     Ok(Value::Known(Arc::new(Constant::new(shape, data))))
 }

@@ -7,7 +7,7 @@ use super::{arithmetic, one, unsaid};
 use crate::constant::Constant;
 use crate::site::{Flowing, Site, Value, Why};
 use crate::sketch::{Argument, Call};
-use crate::window::{self, Window};
+use crate::window::{self, Transposed, Window};
 
 pub(super) fn conv(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let weight = site.weights(1)?;
@@ -20,7 +20,10 @@ pub(super) fn conv(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let window = Window::read(site, Some(kernel), &space)?;
     let groups = site.integer("group", 1)?;
     let inputs = flowing.extents[1];
-    let fits = usize::try_from(groups).ok().and_then(|groups| per_group.checked_mul(groups)) == Some(inputs);
+    let fits = usize::try_from(groups)
+        .ok()
+        .and_then(|groups| per_group.checked_mul(groups))
+        == Some(inputs);
     if !fits || channels == 0 {
         return Err(format!("its weights {:?} do not fit {inputs} channels", weight.shape()));
     }
@@ -45,8 +48,34 @@ fn with_bias(site: &Site<'_>, call: Call, channels: usize, weight: Arc<Constant>
     }
 }
 
-pub(super) fn conv_transpose(_site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    Err(unsaid("transposed convolutions"))
+pub(super) fn conv_transpose(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
+    let weight = site.weights(1)?;
+    let Some((&[inputs, per_group], kernel)) = weight.shape().split_first_chunk::<2>() else {
+        return Err("its weights have too few axes".to_owned());
+    };
+    let flowing = site.flowing(0)?;
+    let (flowing, lead) = window::sample(site, &flowing, kernel.len())?;
+    let space = window::space(&flowing, kernel.len())?;
+    site.integers("kernel_shape")?;
+    let transposed = Transposed::read(site, kernel, &space)?;
+    let groups = site.integer("group", 1)?;
+    let channels = usize::try_from(groups)
+        .ok()
+        .and_then(|groups| per_group.checked_mul(groups));
+    let channels = channels.filter(|&channels| channels > 0 && inputs == flowing.extents[1]);
+    let Some(channels) = channels else {
+        return Err(format!("its weights {:?} do not fit its input", weight.shape()));
+    };
+    let call = Call::new("conv_transpose", &[flowing.id])
+        .with(Argument::Integer(channels as i64))
+        .with(Argument::per_axis(kernel));
+    let call = transposed
+        .describe(call)
+        .unless_default("groups", Argument::Integer(groups), &Argument::Integer(1));
+    let call = with_bias(site, call, channels, Arc::clone(&weight))?;
+    let extents = [&flowing.extents[..1], &[channels], &transposed.outputs(&space)?].concat();
+    let result = site.call(call, lead.inside(extents))?;
+    one(Value::Flows(lead.restore(site, result)?))
 }
 
 /// `alpha·A·B + beta·C`, with B constant.
@@ -86,7 +115,10 @@ pub(super) fn gemm(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
 
 /// The bias for each unit, if it is a row or one number.
 fn bias_of(site: &mut Site<'_>, bias: &Constant, units: usize, beta: f32) -> Result<Option<Arc<Constant>>, Why> {
-    let (last, before) = bias.shape().split_last().map_or((1, &[][..]), |(&last, before)| (last, before));
+    let (last, before) = bias
+        .shape()
+        .split_last()
+        .map_or((1, &[][..]), |(&last, before)| (last, before));
     if before.iter().any(|&extent| extent != 1) || (last != 1 && last != units) {
         return Ok(None);
     }
@@ -145,7 +177,12 @@ fn from_left(site: &mut Site<'_>, left: &Constant, flowing: &Flowing) -> Result<
     let left = site.own_constant(&flowing.extents, left)?;
     let rows = match left.shape() {
         [.., rows, columns] if *columns == inputs => *rows,
-        found => return Err(format!("its operands {found:?} and {} do not fit", shown(&flowing.extents))),
+        found => {
+            return Err(format!(
+                "its operands {found:?} and {} do not fit",
+                shown(&flowing.extents)
+            ));
+        }
     };
     let wanted = [matrices, &[rows, inputs]].concat();
     if broadcast_extents(left.shape(), &wanted)? != wanted {
@@ -182,11 +219,20 @@ fn many_from_right(site: &mut Site<'_>, flowing: &Flowing, right: &Constant) -> 
 
 /// A dense layer over the last axis; `matrix` has a row for each unit. Of several axes, the others are the positions of
 /// a convolution with a kernel of one.
-fn dense(site: &mut Site<'_>, flowing: &Flowing, matrix: Arc<Constant>, bias: Option<Arc<Constant>>) -> Result<Flowing, Why> {
+fn dense(
+    site: &mut Site<'_>,
+    flowing: &Flowing,
+    matrix: Arc<Constant>,
+    bias: Option<Arc<Constant>>,
+) -> Result<Flowing, Why> {
     let &[units, inputs] = matrix.shape() else {
         return Err("its second operand is no matrix".to_owned());
     };
-    let Some((&last, before)) = flowing.extents.split_last().filter(|_| flowing.extents.len() > site.offset()) else {
+    let Some((&last, before)) = flowing
+        .extents
+        .split_last()
+        .filter(|_| flowing.extents.len() > site.offset())
+    else {
         return Err(crate::site::mixes());
     };
     if last != inputs || units == 0 {

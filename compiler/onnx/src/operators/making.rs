@@ -41,7 +41,11 @@ pub(super) fn constant_of_shape(site: &mut Site<'_>) -> Result<Vec<Value>, Why> 
         },
     };
     site.take_room(&shape, 1)?;
-    let value = if element_count(&shape) == Some(0) { empty(value.kind()) } else { value };
+    let value = if element_count(&shape) == Some(0) {
+        empty(value.kind())
+    } else {
+        value
+    };
     one(Value::Known(Arc::new(Constant::new(shape, value))))
 }
 
@@ -70,7 +74,9 @@ pub(super) fn cast(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let data = match to {
         data_type::FLOAT | data_type::DOUBLE => {
             if constant.kind() == Kind::I64 {
-                indices.clone().try_for_each(|index| Site::plain(whole(index)).map(drop))?;
+                indices
+                    .clone()
+                    .try_for_each(|index| Site::plain(whole(index)).map(drop))?;
             }
             Data::F32(indices.map(|index| constant.float(index)).collect())
         }

@@ -22,7 +22,10 @@ pub(super) fn batch_normalization(site: &mut Site<'_>) -> Result<Vec<Value>, Why
     let (flowing, lead) = window::sample(site, &flowing, axes)?;
     let channels = flowing.extents.get(1).copied().ok_or("its input has no channels")?;
     if let Some(other) = tensors.iter().find(|tensor| tensor.shape() != [channels]) {
-        return Err(format!("its weights {:?} do not fit {channels} channels", other.shape()));
+        return Err(format!(
+            "its weights {:?} do not fit {channels} channels",
+            other.shape()
+        ));
     }
     let [scale, bias, mean, variance] = tensors;
     if epsilon <= 0.0 {
@@ -43,7 +46,9 @@ pub(super) fn lrn(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let (alpha, beta) = (site.float("alpha", 1e-4)?, site.float("beta", 0.75)?);
     let k = site.float("bias", 1.0)?;
     if size < 1 || alpha < 0.0 || k <= 0.0 {
-        return Err(unsaid(format_args!("a size of {size}, alpha of {alpha} and bias of {k}")));
+        return Err(unsaid(format_args!(
+            "a size of {size}, alpha of {alpha} and bias of {k}"
+        )));
     }
     // Channels are counted half before and half after; where that does not split evenly, ONNX counts one more after, the
     // language one more before.
@@ -81,11 +86,8 @@ fn shares(site: &mut Site<'_>, word: &'static str) -> Result<Vec<Value>, Why> {
     if is_one_axis || longer <= 1 {
         let axis = if is_one_axis { axis } else { only.unwrap_or(axis) };
         let own = site.own_axis(axis)?;
-        let call = Call::new(word, &[flowing.id]).unless_default(
-            "axis",
-            Argument::Integer(own as i64),
-            &Argument::Integer(0),
-        );
+        let call =
+            Call::new(word, &[flowing.id]).unless_default("axis", Argument::Integer(own as i64), &Argument::Integer(0));
         return one(Value::Flows(site.call(call, flowing.extents.clone())?));
     }
     let (before, after) = flowing.extents.split_at(axis);
@@ -95,11 +97,7 @@ fn shares(site: &mut Site<'_>, word: &'static str) -> Result<Vec<Value>, Why> {
     };
     let flat = site.reshape_flow(&flowing, [outer.as_slice(), &[product(after)?]].concat())?;
     let own = site.own_axis(axis)?;
-    let call = Call::new(word, &[flat.id]).unless_default(
-        "axis",
-        Argument::Integer(own as i64),
-        &Argument::Integer(0),
-    );
+    let call = Call::new(word, &[flat.id]).unless_default("axis", Argument::Integer(own as i64), &Argument::Integer(0));
     let result = site.call(call, flat.extents.clone())?;
     one(Value::Flows(site.reshape_flow(&result, flowing.extents)?))
 }

@@ -23,7 +23,9 @@ pub(super) fn concat(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
         if !fits {
             return Err(format!("{} and {} do not fit", shown(&extents), shown(other)));
         }
-        extents[axis] = extents[axis].checked_add(other[axis]).ok_or("its result is too large")?;
+        extents[axis] = extents[axis]
+            .checked_add(other[axis])
+            .ok_or("its result is too large")?;
     }
     if let [only] = values.as_slice() {
         return one(only.clone());
@@ -122,7 +124,11 @@ fn run(axis: usize, extent: usize, start: i64, end: i64, step: i64) -> Result<Ru
         _ => (start.clamp(-1, length - 1), end.clamp(-1, length - 1)),
     };
     let span = if step > 0 { end - start } else { start - end };
-    let count = if span <= 0 { 0 } else { (span - 1) / step.saturating_abs() + 1 };
+    let count = if span <= 0 {
+        0
+    } else {
+        (span - 1) / step.saturating_abs() + 1
+    };
     Ok(Run {
         axis,
         start: usize::try_from(start).unwrap_or(0),
@@ -136,7 +142,6 @@ fn part(site: &mut Site<'_>, value: Value, run: Run) -> Result<Value, Why> {
     if run.start == 0 && run.step == 1 && run.count == extents[run.axis] {
         return Ok(value);
     }
-    let whole = extents[run.axis];
     extents[run.axis] = run.count;
     match value {
         Value::Known(constant) => {
@@ -147,13 +152,20 @@ fn part(site: &mut Site<'_>, value: Value, run: Run) -> Result<Value, Why> {
         }
         Value::Flows(flowing) => {
             let own = site.own_axis(run.axis)?;
-            if run.step != 1 {
-                return Err(unsaid(format_args!("every {} positions of {whole}", run.step)));
+            // Backwards, the language begins with the last position of its range.
+            let last = run.start as i64 + (run.count as i64 - 1) * run.step;
+            let (first, end) = match run.step {
+                1.. => (run.start as i64, last + 1),
+                _ => (last, run.start as i64 + 1),
+            };
+            if run.count == 0 {
+                return Err("it makes a tensor without elements".to_owned());
             }
             let call = Call::new("slice", &[flowing.id])
-                .with(Argument::Integer(run.start as i64))
-                .with(Argument::Integer((run.start + run.count) as i64))
-                .unless_default("axis", Argument::Integer(own as i64), &Argument::Integer(0));
+                .with(Argument::Integer(first))
+                .with(Argument::Integer(end))
+                .unless_default("axis", Argument::Integer(own as i64), &Argument::Integer(0))
+                .unless_default("step", Argument::Integer(run.step), &Argument::Integer(1));
             Ok(Value::Flows(site.call(call, extents)?))
         }
     }
@@ -190,7 +202,9 @@ pub(super) fn split(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
             let count = usize::try_from(count).ok().filter(|count| (1..=extent).contains(count));
             let count = count.ok_or("it has no parts")?;
             let each = extent.div_ceil(count);
-            (0..count).map(|index| each.min(extent.saturating_sub(index * each))).collect()
+            (0..count)
+                .map(|index| each.min(extent.saturating_sub(index * each)))
+                .collect()
         }
     };
     let sum = parts.iter().try_fold(0usize, |sum, &part| sum.checked_add(part));
@@ -220,7 +234,11 @@ pub(super) fn gather(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let extent = value.extents()[axis];
     let position = |index: usize| {
         let given = indices.integer(index);
-        let from_start = if given < 0 { given.saturating_add(extent as i64) } else { given };
+        let from_start = if given < 0 {
+            given.saturating_add(extent as i64)
+        } else {
+            given
+        };
         usize::try_from(from_start).ok().filter(|position| *position < extent)
     };
     site.take_room(indices.shape(), product(indices.shape())?)?;
@@ -252,21 +270,57 @@ pub(super) fn gather(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     }
 }
 
-/// Positions around a value. None at all is the value itself.
+/// Positions around a value, or taken away from it.
 pub(super) fn pad(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    let value = site.value(0)?;
-    let rank = value.extents().len();
+    let flowing = site.flowing(0)?;
+    let rank = flowing.extents.len();
     let given = site.list_or_attribute(1, "pads")?.ok_or("it lacks its pads")?;
-    site.text("mode", "constant")?;
-    site.given_float("value")?;
+    let mode = match site.text("mode", "constant")? {
+        "constant" => "constant",
+        "edge" => "edge",
+        "reflect" => "reflect",
+        "wrap" => "wrap",
+        other => return Err(unsaid(format_args!("the mode {}", crate::error::quoted(other)))),
+    };
+    let value = match (site.given_float("value")?, site.known(2)?) {
+        (Some(value), _) => value,
+        (None, Some(value)) => value.single().ok_or("its value is not one number")?,
+        (None, None) => 0.0,
+    };
     let axes = site.list(3)?.unwrap_or_else(|| (0..rank as i64).collect());
     if given.len() != 2 * axes.len() {
         return Err(format!("its pads {given:?} are not two for each axis"));
     }
-    if given.iter().all(|&pad| pad == 0) {
-        return one(value);
+    let mut extents = flowing.extents.clone();
+    let mut sides = vec![[0, 0]; rank];
+    for (index, &axis) in axes.iter().enumerate() {
+        let axis = Site::onnx_axis(axis, rank)?;
+        let [before, after] = [Site::plain(given[index])?, Site::plain(given[axes.len() + index])?];
+        let left = extents[axis] as i64 + before + after;
+        let left = usize::try_from(left)
+            .ok()
+            .filter(|&left| left > 0)
+            .ok_or("it leaves nothing")?;
+        if (before, after) != (0, 0) {
+            site.own_axis(axis)?;
+            extents[axis] = left;
+            sides[axis] = [before, after];
+        }
     }
-    Err(unsaid("padding on its own"))
+    if sides.iter().all(|side| *side == [0, 0]) {
+        return one(Value::Flows(flowing));
+    }
+    let pair = |side: &[i64; 2]| Argument::List(side.iter().map(|&count| Argument::Integer(count)).collect());
+    let own = sides[site.offset()..].iter().map(pair).collect();
+    let mut call = Call::new("pad", &[flowing.id]).with(Argument::List(own));
+    if mode != "constant" {
+        call = call.named("mode", Argument::Word(mode));
+    } else if !value.is_finite() {
+        return Err(unsaid(format_args!("padding of {value}")));
+    } else {
+        call = call.unless_default("value", Argument::Real(value), &Argument::Real(0.0));
+    }
+    one(Value::Flows(site.call(call, extents)?))
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ struct Pooling {
 
 fn pooling(site: &mut Site<'_>) -> Result<Pooling, Why> {
     let flowing = site.flowing(0)?;
-    let axes = site.integers("kernel_shape")?.ok_or("it lacks its `kernel_shape`")?.len();
+    let axes = site
+        .integers("kernel_shape")?
+        .ok_or("it lacks its `kernel_shape`")?
+        .len();
     let (flowing, lead) = window::sample(site, &flowing, axes)?;
     let space = window::space(&flowing, axes)?;
     let window = Window::read(site, None, &space)?;
@@ -28,9 +31,12 @@ fn pooling(site: &mut Site<'_>) -> Result<Pooling, Why> {
 }
 
 impl Pooling {
-    fn finish(self, site: &mut Site<'_>, window: &Window, call: Call) -> Result<Vec<Value>, Why> {
-        let call = window.describe(call, &self.space, &window.kernel)?;
-        let extents = [&self.flowing.extents[..2], &window.outputs(&self.space)?].concat();
+    fn finish(self, site: &mut Site<'_>, call: Call) -> Result<Vec<Value>, Why> {
+        let mut call = self.window.describe(call, &self.space, &self.window.kernel)?;
+        if self.window.has_last(&self.space)? {
+            call = call.named("ceil", Argument::Word("true"));
+        }
+        let extents = [&self.flowing.extents[..2], &self.window.outputs(&self.space)?].concat();
         let result = site.call(call, self.lead.inside(extents))?;
         one(Value::Flows(self.lead.restore(site, result)?))
     }
@@ -42,24 +48,18 @@ pub(super) fn max_pool(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
         return Err(unsaid("where the largest values were"));
     }
     let pooling = pooling(site)?;
-    // Padding never wins, so that more of it at the end changes nothing but the number of windows.
-    let window = pooling.window.with_padding_for_last(&pooling.space)?;
-    let call = Call::new("max_pool", &[pooling.flowing.id]).with(Argument::per_axis(&window.kernel));
-    pooling.finish(site, &window, call)
+    let call = Call::new("max_pool", &[pooling.flowing.id]).with(Argument::per_axis(&pooling.window.kernel));
+    pooling.finish(site, call)
 }
 
 pub(super) fn average_pool(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let counts = site.flag("count_include_pad")?;
     let pooling = pooling(site)?;
-    let plain = pooling.window.with_padding_for_last(&pooling.space)?;
-    if counts && plain.after != pooling.window.after {
-        return Err(unsaid("means that count some of the padding"));
-    }
-    let mut call = Call::new("avg_pool", &[pooling.flowing.id]).with(Argument::per_axis(&plain.kernel));
-    if plain.pads() && !counts {
+    let mut call = Call::new("avg_pool", &[pooling.flowing.id]).with(Argument::per_axis(&pooling.window.kernel));
+    if pooling.window.pads() && !counts {
         call = call.named("count_padding", Argument::Word("false"));
     }
-    pooling.finish(site, &plain, call)
+    pooling.finish(site, call)
 }
 
 pub(super) fn global_average_pool(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
@@ -73,7 +73,12 @@ pub(super) fn global_max_pool(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
 }
 
 /// One number for each channel. `keeps` axes of one in the place of space.
-pub(super) fn over_space(site: &mut Site<'_>, flowing: &Flowing, word: &'static str, keeps: bool) -> Result<Flowing, Why> {
+pub(super) fn over_space(
+    site: &mut Site<'_>,
+    flowing: &Flowing,
+    word: &'static str,
+    keeps: bool,
+) -> Result<Flowing, Why> {
     let axes = flowing.extents.len().saturating_sub(2);
     if !(1..=2).contains(&axes) {
         return Err(format!("space has one or two axes here, and its has {axes}"));

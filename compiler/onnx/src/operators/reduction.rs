@@ -60,7 +60,10 @@ fn reduce(site: &mut Site<'_>, over: Over) -> Result<Vec<Value>, Why> {
         .collect();
     let target: Vec<usize> = match keeps {
         true => kept.clone(),
-        false => (0..rank).filter(|axis| !axes.contains(axis)).map(|axis| extents[axis]).collect(),
+        false => (0..rank)
+            .filter(|axis| !axes.contains(axis))
+            .map(|axis| extents[axis])
+            .collect(),
     };
     let reduced = match value {
         Value::Known(constant) => Value::Known(Arc::new(worked_out(site, over, &constant, &axes, &kept)?)),
@@ -87,7 +90,10 @@ fn flow(site: &mut Site<'_>, over: Over, flowing: &Flowing, axes: &[usize], keep
         Over::Minimum => "reduce_min",
         Over::Product => return Err(unsaid("products along axes")),
     };
-    let own = axes.iter().map(|&axis| site.own_axis(axis)).collect::<Result<Vec<_>, _>>()?;
+    let own = axes
+        .iter()
+        .map(|&axis| site.own_axis(axis))
+        .collect::<Result<Vec<_>, _>>()?;
     // A value of the language has at least one axis.
     let keeps = keeps || own.len() + site.offset() == rank;
     let mut call = Call::new(word, &[flowing.id]).named("axes", Argument::per_axis(&own));
@@ -108,7 +114,13 @@ fn flow(site: &mut Site<'_>, over: Over, flowing: &Flowing, axes: &[usize], keep
     site.call(call, extents)
 }
 
-fn worked_out(site: &mut Site<'_>, over: Over, constant: &Constant, axes: &[usize], kept: &[usize]) -> Result<Constant, Why> {
+fn worked_out(
+    site: &mut Site<'_>,
+    over: Over,
+    constant: &Constant,
+    axes: &[usize],
+    kept: &[usize],
+) -> Result<Constant, Why> {
     let count = product(constant.shape())?;
     let results = product(kept)?;
     if count == 0 && (constant.kind() != Kind::F32 || over == Over::Mean) {
@@ -117,7 +129,9 @@ fn worked_out(site: &mut Site<'_>, over: Over, constant: &Constant, axes: &[usiz
     // Elements are visited one by one, also those that one number stands for.
     site.take_room(constant.shape(), count)?;
     let steps = strides(kept);
-    let steps: Vec<usize> = (0..kept.len()).map(|axis| if axes.contains(&axis) { 0 } else { steps[axis] }).collect();
+    let steps: Vec<usize> = (0..kept.len())
+        .map(|axis| if axes.contains(&axis) { 0 } else { steps[axis] })
+        .collect();
     let places = crate::constant::Indices::new(constant.shape(), &steps);
     let share = count.checked_div(results).unwrap_or(0) as f64;
     if constant.kind() == Kind::F32 {
@@ -149,7 +163,10 @@ fn worked_out(site: &mut Site<'_>, over: Over, constant: &Constant, axes: &[usiz
         Over::Mean => sum.unwrap_or_default() / share as i64,
         _ => sum.unwrap_or_default(),
     };
-    Ok(Constant::new(kept.to_vec(), Data::I64(sums.into_iter().map(finish).collect())))
+    Ok(Constant::new(
+        kept.to_vec(),
+        Data::I64(sums.into_iter().map(finish).collect()),
+    ))
 }
 
 const fn start(over: Over) -> f64 {

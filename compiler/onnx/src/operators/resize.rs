@@ -1,6 +1,6 @@
 //! Space made longer or shorter.
 
-use super::shaping::{permute, shown};
+use super::shaping::shown;
 use super::{one, unsaid};
 use crate::site::{Flowing, Site, Value, Why};
 use crate::sketch::{Argument, Call};
@@ -13,6 +13,12 @@ enum Mode {
     Linear,
 }
 
+/// What a resizing is: the extents of the result, and the scales that positions are found by.
+struct Target {
+    extents: Vec<usize>,
+    scales: Vec<f32>,
+}
+
 /// Before version 10: positions are cut off, from the corner on.
 pub(super) fn upsample(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let flowing = site.flowing(0)?;
@@ -21,8 +27,8 @@ pub(super) fn upsample(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
         Some(given) => given.to_vec(),
         None => numbers(site, 1)?.ok_or("it lacks its scales")?,
     };
-    let extents = scaled(&flowing.extents, &scales)?;
-    enlarge(site, &flowing, extents, mode, "asymmetric", "floor")
+    let target = scaled(&flowing.extents, scales)?;
+    enlarge(site, &flowing, &target, mode, "asymmetric", "floor")
 }
 
 pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
@@ -30,8 +36,8 @@ pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let mode = mode(site, "nearest")?;
     if site.opset < 11 {
         let scales = numbers(site, 1)?.ok_or("it lacks its scales")?;
-        let extents = scaled(&flowing.extents, &scales)?;
-        return enlarge(site, &flowing, extents, mode, "asymmetric", "floor");
+        let target = scaled(&flowing.extents, scales)?;
+        return enlarge(site, &flowing, &target, mode, "asymmetric", "floor");
     }
     site.ignore("cubic_coeff_a");
     site.ignore("extrapolation_value");
@@ -41,10 +47,6 @@ pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     }
     let coordinates = site.text("coordinate_transformation_mode", "half_pixel")?;
     let nearest = site.text("nearest_mode", "round_prefer_floor")?;
-    let policy = site.text("keep_aspect_ratio_policy", "stretch")?;
-    if policy != "stretch" {
-        return Err(unsaid(format_args!("the policy `{policy}`")));
-    }
     let rank = flowing.extents.len();
     let axes = match site.integers("axes")? {
         None => (0..rank).collect(),
@@ -53,24 +55,47 @@ pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
             .map(|&axis| Site::onnx_axis(axis, rank))
             .collect::<Result<Vec<_>, _>>()?,
     };
-    let mut extents = flowing.extents.clone();
-    if let Some(sizes) = site.list(3)?.filter(|sizes| !sizes.is_empty()) {
-        if sizes.len() != axes.len() {
-            return Err("its sizes are not one for each axis".to_owned());
+    let target = match site.list(3)?.filter(|sizes| !sizes.is_empty()) {
+        Some(sizes) => sized(site, &flowing.extents, &axes, &sizes)?,
+        None => {
+            let given = numbers(site, 2)?.ok_or("it lacks its scales and sizes")?;
+            if given.len() != axes.len() {
+                return Err("its scales are not one for each axis".to_owned());
+            }
+            let mut scales = vec![1.0; rank];
+            axes.iter().zip(given).for_each(|(&axis, scale)| scales[axis] = scale);
+            scaled(&flowing.extents, scales)?
         }
-        for (&axis, size) in axes.iter().zip(sizes) {
-            extents[axis] = usize::try_from(size).map_err(|_| "its sizes make no sense")?;
-        }
-    } else {
-        let scales = numbers(site, 2)?.ok_or("it lacks its scales and sizes")?;
-        if scales.len() != axes.len() {
-            return Err("its scales are not one for each axis".to_owned());
-        }
-        let mut all = vec![1.0; rank];
-        axes.iter().zip(scales).for_each(|(&axis, scale)| all[axis] = scale);
-        extents = scaled(&extents, &all)?;
+    };
+    enlarge(site, &flowing, &target, mode, coordinates, nearest)
+}
+
+/// Extents that are given, as they are or as bounds of one scale for all axes.
+fn sized(site: &Site<'_>, extents: &[usize], axes: &[usize], sizes: &[i64]) -> Result<Target, Why> {
+    let sensible = |size: &i64| (1..1 << 31).contains(size);
+    if sizes.len() != axes.len() || !sizes.iter().all(sensible) {
+        return Err("its sizes are not one for each axis".to_owned());
     }
-    enlarge(site, &flowing, extents, mode, coordinates, nearest)
+    let ratio = |index: usize| sizes[index] as f32 / extents[axes[index]] as f32;
+    let ratios = (0..axes.len()).map(ratio);
+    let common = match site.text("keep_aspect_ratio_policy", "stretch")? {
+        "stretch" => None,
+        "not_larger" => Some(ratios.fold(f32::INFINITY, f32::min)),
+        "not_smaller" => Some(ratios.fold(0.0, f32::max)),
+        other => return Err(format!("its policy {} is unknown", crate::error::quoted(other))),
+    };
+    let mut target = Target {
+        extents: extents.to_vec(),
+        scales: vec![1.0; extents.len()],
+    };
+    for (index, &axis) in axes.iter().enumerate() {
+        target.scales[axis] = common.unwrap_or_else(|| ratio(index));
+        target.extents[axis] = match common {
+            None => sizes[index] as usize,
+            Some(scale) => ((extents[axis] as f32 * scale + 0.5).floor() as usize).max(1),
+        };
+    }
+    Ok(target)
 }
 
 fn mode(site: &Site<'_>, default: &'static str) -> Result<Mode, Why> {
@@ -87,7 +112,7 @@ fn numbers(site: &Site<'_>, index: usize) -> Result<Option<Vec<f32>>, Why> {
     Ok(found.map(|found| (0..found.len()).map(|at| found.float(at)).collect()))
 }
 
-fn scaled(extents: &[usize], scales: &[f32]) -> Result<Vec<usize>, Why> {
+fn scaled(extents: &[usize], scales: Vec<f32>) -> Result<Target, Why> {
     if scales.len() != extents.len() {
         return Err("its scales are not one for each axis".to_owned());
     }
@@ -96,63 +121,120 @@ fn scaled(extents: &[usize], scales: &[f32]) -> Result<Vec<usize>, Why> {
             return Ok(extent);
         }
         let length = (extent as f64 * f64::from(scale)).floor();
-        if (1.0..1e12).contains(&length) {
+        if (1.0..1e9).contains(&length) {
             Ok(length as usize)
         } else {
             Err(format!("its scales {scales:?} make no sense"))
         }
     };
-    extents.iter().zip(scales).map(one).collect()
+    let extents = extents.iter().zip(&scales).map(one).collect::<Result<_, _>>()?;
+    Ok(Target { extents, scales })
 }
 
-/// Whole factors, where the language's `upsample` means the same.
+/// Space by any factors; where the language's `upsample` means the same, that.
 fn enlarge(
     site: &mut Site<'_>,
     flowing: &Flowing,
-    extents: Vec<usize>,
+    target: &Target,
     mode: Mode,
     coordinates: &str,
     nearest: &str,
 ) -> Result<Vec<Value>, Why> {
-    if extents == flowing.extents {
+    let extents = &target.extents;
+    let rank = extents.len();
+    if *extents == flowing.extents && target.scales.iter().all(|&scale| scale == 1.0) {
         return one(Value::Flows(flowing.clone()));
     }
-    let axes = flowing.extents.len().saturating_sub(2);
-    if extents[..2.min(extents.len())] != flowing.extents[..2.min(extents.len())] || !(1..=2).contains(&axes) {
+    if !(3..=4).contains(&rank) || extents[..2] != flowing.extents[..2] {
         return Err(unsaid(format_args!(
             "{} as {}: only one or two axes of space change their size",
             shown(&flowing.extents),
-            shown(&extents)
+            shown(extents)
         )));
     }
-    let (flowing, lead) = window::sample(site, flowing, axes)?;
+    let (flowing, lead) = window::sample(site, flowing, rank - 2)?;
+    let call = match upsampled(&flowing, target, mode, coordinates, nearest) {
+        Some(call) => call,
+        None => resized(&flowing, target, mode, coordinates, nearest)?,
+    };
+    let result = site.call(call, lead.inside(extents.clone()))?;
+    one(Value::Flows(lead.restore(site, result)?))
+}
+
+/// Whole factors, each position repeated or between the centers of its neighbors.
+fn upsampled(flowing: &Flowing, target: &Target, mode: Mode, coordinates: &str, nearest: &str) -> Option<Call> {
     let is_centered = matches!(coordinates, "half_pixel" | "pytorch_half_pixel");
-    let is_repeated = mode == Mode::Nearest
-        && match coordinates {
-            "asymmetric" => nearest == "floor",
-            _ => is_centered && nearest.starts_with("round_prefer"),
-        };
+    let means_the_same = match mode {
+        Mode::Nearest if coordinates == "asymmetric" => nearest == "floor",
+        Mode::Nearest => is_centered && nearest.starts_with("round_prefer"),
+        Mode::Linear => is_centered,
+    };
+    let factor = |axis: usize| {
+        let (from, to) = (flowing.extents[axis], target.extents[axis]);
+        let is_whole = to % from == 0 && target.scales[axis] == (to / from) as f32;
+        is_whole.then_some(to / from)
+    };
+    let factors: Option<Vec<usize>> = (2..target.extents.len()).map(factor).collect();
+    let factors = factors.filter(|_| means_the_same)?;
     let word = match mode {
         Mode::Nearest => "nearest",
         Mode::Linear => "bilinear",
     };
-    let whole = (2..extents.len()).all(|axis| extents[axis] % flowing.extents[axis] == 0);
-    if !whole || !(is_repeated || (mode == Mode::Linear && is_centered)) {
-        return Err(unsaid(format_args!(
-            "{} as {} ({word}, {coordinates}, {nearest})",
-            shown(&flowing.extents),
-            shown(&extents)
-        )));
-    }
-    let factors: Vec<usize> = (2..extents.len()).map(|axis| extents[axis] / flowing.extents[axis]).collect();
-    let call = Call::new("upsample", &[flowing.id])
-        .with(Argument::per_axis(&factors))
-        .unless_default("mode", Argument::Word(word), &Argument::Word("nearest"));
-    let result = site.call(call, lead.inside(extents))?;
-    one(Value::Flows(lead.restore(site, result)?))
+    let call = Call::new("upsample", &[flowing.id]).with(Argument::per_axis(&factors));
+    Some(call.unless_default("mode", Argument::Word(word), &Argument::Word("nearest")))
 }
 
-/// Channels as positions: with their axes apart, an order of axes.
+fn resized(flowing: &Flowing, target: &Target, mode: Mode, coordinates: &str, nearest: &str) -> Result<Call, Why> {
+    const COORDINATES: [&str; 5] = [
+        "half_pixel",
+        "pytorch_half_pixel",
+        "half_pixel_symmetric",
+        "asymmetric",
+        "align_corners",
+    ];
+    const ROUNDINGS: [&str; 4] = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"];
+    let known = |words: &[&'static str], word: &str| {
+        let found = words.iter().find(|known| **known == word).copied();
+        found.ok_or_else(|| unsaid(format_args!("positions by {}", crate::error::quoted(word))))
+    };
+    let (coordinates, rounding) = (known(&COORDINATES, coordinates)?, known(&ROUNDINGS, nearest)?);
+    let space = 2..target.extents.len();
+    let mut call = Call::new("resize", &[flowing.id]).named("size", Argument::per_axis(&target.extents[space.clone()]));
+    let is_given = |axis: usize| {
+        let ratio = target.extents[axis] as f32 / flowing.extents[axis] as f32;
+        target.scales[axis] != ratio
+    };
+    if space.clone().any(is_given) {
+        call = call.named(
+            "scale",
+            Argument::List(
+                target.scales[space]
+                    .iter()
+                    .map(|&scale| Argument::Real(scale))
+                    .collect(),
+            ),
+        );
+    }
+    call = match mode {
+        Mode::Linear => call.named("mode", Argument::Word("linear")),
+        Mode::Nearest => call,
+    };
+    call = call.unless_default(
+        "coordinates",
+        Argument::Word(coordinates),
+        &Argument::Word("half_pixel"),
+    );
+    if mode == Mode::Nearest {
+        call = call.unless_default(
+            "rounding",
+            Argument::Word(rounding),
+            &Argument::Word("round_prefer_floor"),
+        );
+    }
+    Ok(call)
+}
+
+/// Channels as positions.
 pub(super) fn depth_to_space(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let mode = site.text("mode", "DCR")?;
     let block = usize::try_from(site.integer("blocksize", 0)?).unwrap_or(0);
@@ -163,14 +245,16 @@ pub(super) fn depth_to_space(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     if block == 0 || block >= 1 << 16 || channels % (block * block) != 0 {
         return Err(format!("its {channels} channels are no blocks of {block} by {block}"));
     }
-    let rest = channels / (block * block);
-    let (apart, order) = match mode {
-        "DCR" => (vec![batch, block, block, rest, rows, columns], [0, 3, 4, 1, 5, 2]),
-        "CRD" => (vec![batch, rest, block, block, rows, columns], [0, 1, 4, 2, 5, 3]),
+    let word = match mode {
+        "DCR" => "dcr",
+        "CRD" => "crd",
         other => return Err(format!("its mode {} is unknown", crate::error::quoted(other))),
     };
-    let apart = site.reshape_flow(&flowing, apart)?;
-    let moved = permute(site, &apart, &order)?;
-    let target = vec![batch, rest, rows * block, columns * block];
-    one(Value::Flows(site.reshape_flow(&moved, target)?))
+    let (flowing, lead) = window::sample(site, &flowing, 2)?;
+    let call = Call::new("depth_to_space", &[flowing.id])
+        .with(Argument::Integer(block as i64))
+        .unless_default("mode", Argument::Word(word), &Argument::Word("dcr"));
+    let target = vec![batch, channels / (block * block), rows * block, columns * block];
+    let result = site.call(call, lead.inside(target))?;
+    one(Value::Flows(lead.restore(site, result)?))
 }

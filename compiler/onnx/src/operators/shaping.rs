@@ -17,7 +17,11 @@ pub(super) fn flatten(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let extents = value.extents().to_vec();
     let axis = site.integer("axis", 1)?;
     let rank = extents.len();
-    let axis = if axis == rank as i64 { rank } else { Site::onnx_axis(axis, rank)? };
+    let axis = if axis == rank as i64 {
+        rank
+    } else {
+        Site::onnx_axis(axis, rank)?
+    };
     let (before, after) = extents.split_at(axis);
     let target = vec![product(before)?, product(after)?];
     one(site.reshape(&value, target)?)
@@ -37,7 +41,11 @@ pub(super) fn reshape(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     for (axis, &extent) in wanted.iter().enumerate() {
         target.push(match extent {
             -1 => None,
-            0 if !keeps_zero => Some(*extents.get(axis).ok_or("its shape has a 0 where its input has no axis")?),
+            0 if !keeps_zero => Some(
+                *extents
+                    .get(axis)
+                    .ok_or("its shape has a 0 where its input has no axis")?,
+            ),
             _ => Some(usize::try_from(extent).map_err(|_| format!("its shape {wanted:?} makes no sense"))?),
         });
     }
@@ -62,7 +70,13 @@ fn wide_product(extents: impl Iterator<Item = usize>) -> Option<u128> {
 
 /// Extents with the batch as `N`.
 pub(super) fn shown(extents: &[usize]) -> String {
-    let one = |&extent: &usize| if extent == BATCH { "N".to_owned() } else { extent.to_string() };
+    let one = |&extent: &usize| {
+        if extent == BATCH {
+            "N".to_owned()
+        } else {
+            extent.to_string()
+        }
+    };
     format!("[{}]", extents.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
@@ -173,7 +187,9 @@ pub(super) fn expand(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
             // Added to zeros of the new shape, a value is repeated.
             let zeros = Constant::floats(site.own_shape(&extents)?, vec![0.0]);
             let zeros = site.parameter(zeros, "zeros")?;
-            one(Value::Flows(site.call(Call::new("add", &[flowing.id, zeros]), extents)?))
+            one(Value::Flows(
+                site.call(Call::new("add", &[flowing.id, zeros]), extents)?,
+            ))
         }
     }
 }
