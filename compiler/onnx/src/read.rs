@@ -143,7 +143,7 @@ fn elements(tensor: &TensorProto, shape: &[usize], raw: &[u8]) -> Result<Data, S
     };
     let size = bytes_of(tensor.data_type);
     let found = match &data {
-        _ if is_raw && raw.len() % size != 0 => None,
+        _ if is_raw && !raw.len().is_multiple_of(size) => None,
         Data::F32(values) => Some(values.len()),
         Data::I64(values) => Some(values.len()),
         Data::U8(values) => Some(values.len()),

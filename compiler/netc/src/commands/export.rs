@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use netc::Weights;
 use netc::stages::runtime::files;
@@ -51,7 +51,10 @@ impl Export {
             Some(path) => (Weights::load(path).map_err(netc::Error::from)?, path.as_path()),
             None => match network.imported_weights() {
                 Some(weights) => (weights, source),
-                None => bail!("a model holds weights: give them with `--weights W.safetensors`"),
+                None => {
+                    let message = "a model holds weights: give them with `--weights W.safetensors`";
+                    return Ok(console::wrong_usage(message));
+                }
             },
         };
         let bytes = network.to_onnx(&weights, origin)?;

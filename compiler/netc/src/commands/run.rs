@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{ArgGroup, Args};
 use netc::stages::runtime::array_file;
 use netc::stages::runtime::metrics::top_k;
@@ -53,6 +52,11 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let network = self.source.load()?;
+        if self.weights.is_none() && self.init.is_none() && network.imported().is_none() {
+            return Ok(console::wrong_usage(
+                "a network needs weights: give `--weights W.safetensors`, or `--init SEED` for random ones",
+            ));
+        }
         let compiled = network.compile(&self.processor.options(self.threads.count())?)?;
         let output_names: Vec<&str> = compiled
             .program()
@@ -63,11 +67,8 @@ impl Run {
         let targets = samples::files_by_name("output", &self.outputs, &output_names)?;
         let mut model = match (&self.weights, self.init, network.imported_weights()) {
             (Some(weights), _, _) => compiled.with_weights(weights)?,
-            (None, Some(seed), _) => compiled.with_init(seed)?,
             (None, None, Some(weights)) => compiled.with_tensors(weights)?,
-            (None, None, None) => {
-                bail!("a network needs weights: give `--weights W.safetensors`, or `--init SEED` for random ones")
-            }
+            (None, seed, _) => compiled.with_init(seed.unwrap_or_default())?,
         };
         let inputs = samples::read_all(&network, &model, &self.inputs)?;
         let references: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();

@@ -219,7 +219,7 @@ fn many_from_right(site: &mut Site<'_>, flowing: &Flowing, right: &Constant) -> 
 
 /// A dense layer over the last axis; `matrix` has a row for each unit. Of several axes, the others are the positions of
 /// a convolution with a kernel of one.
-fn dense(
+pub(super) fn dense(
     site: &mut Site<'_>,
     flowing: &Flowing,
     matrix: Arc<Constant>,

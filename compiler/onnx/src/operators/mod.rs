@@ -14,6 +14,7 @@ mod pool;
 mod quantization;
 mod reduction;
 mod resize;
+mod sampling;
 mod shaping;
 
 use crate::site::{Site, Value, Why};

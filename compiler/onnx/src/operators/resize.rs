@@ -1,7 +1,12 @@
 //! Space made longer or shorter.
 
-use super::shaping::shown;
-use super::{one, unsaid};
+use std::sync::Arc;
+
+use super::contraction::dense;
+use super::sampling::{Coordinates, Kernel, Sampling};
+use super::shaping::{broadcast_extents, permute, product, shown};
+use super::{arithmetic, one, unsaid};
+use crate::constant::Constant;
 use crate::site::{Flowing, Site, Value, Why};
 use crate::sketch::{Argument, Call};
 use crate::window;
@@ -11,6 +16,7 @@ use crate::window;
 enum Mode {
     Nearest,
     Linear,
+    Cubic,
 }
 
 /// What a resizing is: the extents of the result, and the scales that positions are found by.
@@ -39,12 +45,17 @@ pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
         let target = scaled(&flowing.extents, scales)?;
         return enlarge(site, &flowing, &target, mode, "asymmetric", "floor");
     }
-    site.ignore("cubic_coeff_a");
-    site.ignore("extrapolation_value");
-    site.ignore("exclude_outside");
-    if site.flag("antialias")? {
-        return Err(unsaid("smoothing before sampling"));
-    }
+    let kernel = match mode {
+        Mode::Cubic => Kernel::Cubic {
+            a: f64::from(site.float("cubic_coeff_a", -0.75)?),
+        },
+        Mode::Nearest | Mode::Linear => {
+            site.ignore("cubic_coeff_a");
+            Kernel::Linear
+        }
+    };
+    let (smooths, excludes_outside) = (site.flag("antialias")?, site.flag("exclude_outside")?);
+    let extrapolated = site.float("extrapolation_value", 0.0)?;
     let coordinates = site.text("coordinate_transformation_mode", "half_pixel")?;
     let nearest = site.text("nearest_mode", "round_prefer_floor")?;
     let rank = flowing.extents.len();
@@ -67,7 +78,102 @@ pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
             scaled(&flowing.extents, scales)?
         }
     };
-    enlarge(site, &flowing, &target, mode, coordinates, nearest)
+    let is_own = mode != Mode::Cubic && !smooths && coordinates != "tf_crop_and_resize";
+    if is_own {
+        return enlarge(site, &flowing, &target, mode, coordinates, nearest);
+    }
+    if mode == Mode::Nearest {
+        return Err(unsaid(format_args!(
+            "nearest positions by {}",
+            crate::error::quoted(coordinates)
+        )));
+    }
+    let parts = numbers(site, 1)?;
+    let sampling = |axis: usize| {
+        let place = axes.iter().position(|&known| known == axis);
+        Ok(Sampling {
+            coordinates: by_name(coordinates, parts.as_deref(), place, axes.len())?,
+            kernel,
+            smooths,
+            excludes_outside,
+        })
+    };
+    resampled(site, &flowing, &target, &sampling, extrapolated)
+}
+
+/// How positions lie; a part of an axis is two numbers of a list, first where each axis begins, then where each ends.
+fn by_name(name: &str, parts: Option<&[f32]>, place: Option<usize>, axes: usize) -> Result<Coordinates, Why> {
+    Ok(match name {
+        "half_pixel" => Coordinates::HalfPixel,
+        "pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
+        "half_pixel_symmetric" => Coordinates::HalfPixelSymmetric,
+        "asymmetric" => Coordinates::Asymmetric,
+        "align_corners" => Coordinates::AlignCorners,
+        "tf_crop_and_resize" => {
+            let parts = parts.filter(|parts| parts.len() == 2 * axes);
+            let parts = parts.ok_or("its part is not two numbers for each axis")?;
+            let (from, to) = place.map_or((0.0, 1.0), |place| (parts[place], parts[axes + place]));
+            Coordinates::Crop {
+                from: f64::from(from),
+                to: f64::from(to),
+            }
+        }
+        other => return Err(format!("its positions by {} are unknown", crate::error::quoted(other))),
+    })
+}
+
+/// Each axis of space by a matrix of weights.
+fn resampled(
+    site: &mut Site<'_>,
+    flowing: &Flowing,
+    target: &Target,
+    sampling: &dyn Fn(usize) -> Result<Sampling, Why>,
+    extrapolated: f32,
+) -> Result<Vec<Value>, Why> {
+    let rank = flowing.extents.len();
+    let mut value = flowing.clone();
+    let mut is_outside = Constant::floats(vec![1; rank], vec![0.0]);
+    for axis in 0..rank {
+        let (from, to) = (flowing.extents[axis], target.extents[axis]);
+        let sampling = sampling(axis)?;
+        let keeps = match sampling.coordinates {
+            Coordinates::Crop { from, to } => (from, to) == (0.0, 1.0),
+            _ => true,
+        };
+        if from == to && keeps && target.scales[axis] == 1.0 {
+            continue;
+        }
+        site.own_axis(axis)?;
+        site.take_room(&[to, from], to.saturating_mul(from))?;
+        let matrix = sampling.matrix(from, to, f64::from(target.scales[axis]));
+        let weights = Arc::new(Constant::floats(vec![to, from], matrix.weights));
+        // The axis is the last one while it is resampled.
+        let order: Vec<usize> = (0..rank).filter(|&other| other != axis).chain([axis]).collect();
+        let mut back: Vec<usize> = (0..axis).collect();
+        back.push(rank - 1);
+        back.extend(axis..rank - 1);
+        let turned = permute(site, &value, &order)?;
+        let product = dense(site, &turned, weights, None)?;
+        value = permute(site, &product, &back)?;
+        let mut along = vec![1; rank];
+        along[axis] = to;
+        let outside = matrix.outside.iter().map(|&outside| f32::from(outside)).collect();
+        is_outside = either(site, &is_outside, &Constant::floats(along, outside))?;
+    }
+    if extrapolated != 0.0 && is_outside.same() != Some(0.0) {
+        let values = Value::Known(Arc::new(is_outside.map(|outside| outside * extrapolated)));
+        return one(arithmetic::sum_of(site, Value::Flows(value), values)?);
+    }
+    one(Value::Flows(value))
+}
+
+/// One where either is one, for every position of both.
+fn either(site: &mut Site<'_>, left: &Constant, right: &Constant) -> Result<Constant, Why> {
+    let extents = broadcast_extents(left.shape(), right.shape())?;
+    site.take_room(&extents, product(&extents)?)?;
+    let (left, right) = (left.broadcast(&extents), right.broadcast(&extents));
+    let values = (0..left.len()).map(|index| left.float(index).max(right.float(index)));
+    Ok(Constant::floats(extents, values.collect()))
 }
 
 /// Extents that are given, as they are or as bounds of one scale for all axes.
@@ -102,6 +208,7 @@ fn mode(site: &Site<'_>, default: &'static str) -> Result<Mode, Why> {
     match site.text("mode", default)? {
         "nearest" => Ok(Mode::Nearest),
         "linear" | "bilinear" => Ok(Mode::Linear),
+        "cubic" => Ok(Mode::Cubic),
         other => Err(unsaid(format_args!("the mode {}", crate::error::quoted(other)))),
     }
 }
@@ -168,6 +275,7 @@ fn upsampled(flowing: &Flowing, target: &Target, mode: Mode, coordinates: &str, 
         Mode::Nearest if coordinates == "asymmetric" => nearest == "floor",
         Mode::Nearest => is_centered && nearest.starts_with("round_prefer"),
         Mode::Linear => is_centered,
+        Mode::Cubic => false,
     };
     let factor = |axis: usize| {
         let (from, to) = (flowing.extents[axis], target.extents[axis]);
@@ -176,10 +284,7 @@ fn upsampled(flowing: &Flowing, target: &Target, mode: Mode, coordinates: &str, 
     };
     let factors: Option<Vec<usize>> = (2..target.extents.len()).map(factor).collect();
     let factors = factors.filter(|_| means_the_same)?;
-    let word = match mode {
-        Mode::Nearest => "nearest",
-        Mode::Linear => "bilinear",
-    };
+    let word = if mode == Mode::Nearest { "nearest" } else { "bilinear" };
     let call = Call::new("upsample", &[flowing.id]).with(Argument::per_axis(&factors));
     Some(call.unless_default("mode", Argument::Word(word), &Argument::Word("nearest")))
 }
@@ -218,6 +323,7 @@ fn resized(flowing: &Flowing, target: &Target, mode: Mode, coordinates: &str, ne
     call = match mode {
         Mode::Linear => call.named("mode", Argument::Word("linear")),
         Mode::Nearest => call,
+        Mode::Cubic => return Err(unsaid("cubic weights")),
     };
     call = call.unless_default(
         "coordinates",

@@ -54,7 +54,7 @@ pub(super) fn reshape(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let missing = target.iter().filter(|extent| extent.is_none()).count();
     let rest = match missing {
         0 => 1,
-        1 if known > 0 && total % known == 0 => usize::try_from(total / known).map_err(|_| mixes())?,
+        1 if known > 0 && total.is_multiple_of(known) => usize::try_from(total / known).map_err(|_| mixes())?,
         _ => return Err(format!("its input {} cannot become {wanted:?}", shown(&extents))),
     };
     let target: Vec<usize> = target.into_iter().map(|extent| extent.unwrap_or(rest)).collect();
