@@ -1,5 +1,7 @@
 //! ONNX models: the ONNX project's own tests, and what imports look like.
 
+#![allow(clippy::print_stderr, reason = "the table of the ONNX project's tests")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

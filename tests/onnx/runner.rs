@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use netc::stages::onnx::proto::{
     DimensionProto, Extent, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
     TypeProto, ValueInfoProto, data_type,
 };
 use netc::stages::onnx::{ImportOptions, Imported, import_proto};
-use netc::{Network, Options, Style, Tensor};
+use netc::{Network, Options, Sources, Style, Tensor, Weights};
 use prost::Message;
 
 /// Tolerances of the project's own runner.
@@ -240,30 +241,90 @@ fn floats(tensor: &TensorProto) -> Vec<f32> {
         .collect()
 }
 
-/// Runs the network and compares its outputs.
+/// Runs the network and compares its outputs; then exports it, and runs what comes back.
 fn compare(imported: &Imported, given: &[(String, TensorProto)], expected: &[TensorProto]) -> Result<(), String> {
     let network = Network::parse(&imported.text)
         .map_err(|error| format!("the text is wrong: {}\n{}", error.render(Style::Plain), imported.text))?;
     let formatted = netc::stages::syntax::format(&imported.text).expect("what lowers has parsed");
     assert_eq!(formatted, imported.text, "imported text is in the canonical layout");
-    let compiled = network
-        .compile(&Options::default())
-        .map_err(|error| error.to_string())?;
-    let weights = imported
+    let inputs: Vec<(&str, &TensorProto)> = imported
+        .inputs
+        .iter()
+        .filter_map(|(theirs, ours)| Some((ours.as_str(), &given.iter().find(|(name, _)| name == theirs)?.1)))
+        .collect();
+    let outputs: Vec<&str> = imported.outputs.iter().map(|(_, ours)| ours.as_str()).collect();
+    let weights = || {
+        imported
+            .weights
+            .iter()
+            .map(|weight| (weight.key().to_owned(), weight.tensor()))
+    };
+    run_network(&network, weights().collect(), &inputs, &outputs, expected)
+        .map_err(|why| format!("{why}\n{}", imported.text))?;
+    let bytes = network
+        .to_onnx(&weights().collect(), Path::new("imported"))
+        .map_err(|error| error.render(Style::Plain))?;
+    keep(&bytes, &inputs, expected);
+    let again = ModelProto::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
+    let again = import_proto(again, Path::new("again.onnx"), &ImportOptions::default())
+        .map_err(|found| format!("what was exported: {}", found.render(&Sources::new(), Style::Plain)))?;
+    let network = Network::parse(&again.text).map_err(|error| error.render(Style::Plain))?;
+    let own = |names: &[(String, String)], theirs: &str| {
+        let found = names.iter().find(|(name, _)| name == theirs);
+        found.map_or_else(String::new, |(_, ours)| ours.clone())
+    };
+    let renamed: Vec<(String, &TensorProto)> = inputs
+        .iter()
+        .map(|(name, tensor)| (own(&again.inputs, name), *tensor))
+        .collect();
+    let inputs: Vec<(&str, &TensorProto)> = renamed.iter().map(|(name, tensor)| (name.as_str(), *tensor)).collect();
+    let outputs: Vec<String> = outputs.iter().map(|name| own(&again.outputs, name)).collect();
+    let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    let weights = again
         .weights
         .iter()
         .map(|weight| (weight.key().to_owned(), weight.tensor()));
+    run_network(&network, weights.collect(), &inputs, &outputs, expected)
+        .map_err(|why| format!("there and back: {why}\n{}", again.text))
+}
+
+/// Leaves what was exported, with its data, in the folder that `NETC_ONNX_EXPORTS` names, for other engines to run.
+fn keep(bytes: &[u8], inputs: &[(&str, &TensorProto)], expected: &[TensorProto]) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let Some(folder) = std::env::var_os("NETC_ONNX_EXPORTS") else {
+        return;
+    };
+    let folder = Path::new(&folder).join(COUNT.fetch_add(1, Ordering::Relaxed).to_string());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("model.onnx"), bytes).unwrap();
+    for (name, tensor) in inputs {
+        std::fs::write(folder.join(format!("{name}.input.pb")), tensor.encode_to_vec()).unwrap();
+    }
+    for (index, tensor) in expected.iter().enumerate() {
+        std::fs::write(folder.join(format!("output_{index}.pb")), tensor.encode_to_vec()).unwrap();
+    }
+}
+
+fn run_network(
+    network: &Network,
+    weights: Weights,
+    given: &[(&str, &TensorProto)],
+    outputs: &[&str],
+    expected: &[TensorProto],
+) -> Result<(), String> {
+    let compiled = network
+        .compile(&Options::default())
+        .map_err(|error| error.to_string())?;
     let mut model = compiled.with_tensors(weights).map_err(|error| error.to_string())?;
     let shapes: Vec<(String, Vec<usize>)> = model
         .inputs()
         .map(|(name, shape, _)| (name.to_owned(), shape.extents().to_vec()))
         .collect();
     let mut inputs: Vec<(String, Tensor)> = Vec::new();
-    for ((theirs, ours), (name, shape)) in imported.inputs.iter().zip(shapes) {
-        assert_eq!(*ours, name);
+    for (name, shape) in shapes {
         let (_, tensor) = given
             .iter()
-            .find(|(name, _)| name == theirs)
+            .find(|(known, _)| *known == name)
             .ok_or("an input has no data")?;
         let values = floats(tensor);
         let sample: usize = shape.iter().product();
@@ -272,24 +333,22 @@ fn compare(imported: &Imported, given: &[(String, TensorProto)], expected: &[Ten
     }
     let references: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let results = model.run_tensors(&references).map_err(|error| error.to_string())?;
-    for ((_, ours), expected) in imported.outputs.iter().zip(expected) {
+    for (name, expected) in outputs.iter().zip(expected) {
         let found = results
             .iter()
-            .find(|(name, _)| name == ours)
+            .find(|(known, _)| known == name)
             .ok_or("an output is missing")?;
         let (found, expected) = (found.1.as_f32().ok_or("an output is no f32")?, floats(expected));
         if found.len() != expected.len() {
             return Err(format!("{} numbers for {}", found.len(), expected.len()));
         }
         let differs = |(a, b): (&f32, &f32)| {
-            let same = a.to_bits() == b.to_bits() || a == b || (a.is_nan() && b.is_nan());
-            !same && !((a - b).abs() <= ABSOLUTE + RELATIVE * b.abs())
+            let same = a == b || (a.is_nan() && b.is_nan());
+            !same && (a.is_nan() || b.is_nan() || (a - b).abs() > ABSOLUTE + RELATIVE * b.abs())
         };
         if let Some(index) = found.iter().zip(&expected).position(differs) {
-            return Err(format!(
-                "number {index} is {} and should be {}\n{}",
-                found[index], expected[index], imported.text
-            ));
+            let (found, expected) = (found[index], expected[index]);
+            return Err(format!("number {index} is {found} and should be {expected}"));
         }
     }
     Ok(())

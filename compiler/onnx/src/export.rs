@@ -32,6 +32,8 @@ pub fn export(graph: &Graph, parameters: &[(&str, &Tensor)]) -> Result<Vec<u8>, 
     for id in graph.topological() {
         if let Err(why) = nodes::add(&mut builder, graph, id) {
             problems.push(unsaid(graph, id, &why));
+            // Those that take its value are looked at all the same.
+            builder.set(id, graph.node(id).name.clone());
         }
     }
     if problems.has_errors() {

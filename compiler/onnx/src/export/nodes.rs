@@ -77,6 +77,7 @@ pub(super) fn add(builder: &mut Builder<'_>, graph: &Graph, id: NodeId) -> Resul
         }
         Operator::Upsample(it) => site.upsample(&it.factor, it.mode),
         Operator::Reshape(_) | Operator::Expand(_) => site.shaped(),
+        Operator::SpreadSum(_) => site.for_each_sample()?,
         Operator::Relayout(_) => site.builder.value(graph.inputs(id)[0]),
         Operator::Concat(it) => {
             let axis = site.axis(it.axis);
@@ -131,7 +132,6 @@ pub(super) fn add(builder: &mut Builder<'_>, graph: &Graph, id: NodeId) -> Resul
         | Operator::BatchMean(_)
         | Operator::BatchSum(_)
         | Operator::SpreadMean(_)
-        | Operator::SpreadSum(_)
         | Operator::ConvGradWeight(_)
         | Operator::DenseGradInput(_)
         | Operator::DenseGradWeight(_)
@@ -315,6 +315,28 @@ impl Site<'_, '_> {
         let extents = self.extents();
         let target = self.list("shape", &extents);
         self.with("Reshape", &[target], vec![])
+    }
+
+    /// What there is once, for every sample: as many as the network's input has.
+    fn for_each_sample(&mut self) -> Result<String, String> {
+        let inputs = self.graph.input_nodes();
+        let input = inputs
+            .first()
+            .ok_or("the network has no input that tells how many samples there are")?;
+        let input = self.builder.value(*input);
+        let first = vec![Integer("start", 0), Integer("end", 1)];
+        let batch = self
+            .builder
+            .node(&format!("{}.batch", self.layer), "Shape", &[input], first);
+        let own: Vec<i64> = self.extents().split_off(1);
+        let own = self.list("shape", &own);
+        let target = self.builder.node(
+            &format!("{}.target", self.layer),
+            "Concat",
+            &[batch, own],
+            vec![Integer("axis", 0)],
+        );
+        Ok(self.with("Expand", &[target], vec![]))
     }
 
     fn transpose(&mut self, axes: &[usize]) -> String {

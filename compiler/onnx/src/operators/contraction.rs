@@ -219,7 +219,7 @@ fn many_from_right(site: &mut Site<'_>, flowing: &Flowing, right: &Constant) -> 
 
 /// A dense layer over the last axis; `matrix` has a row for each unit. Of several axes, the others are the positions of
 /// a convolution with a kernel of one.
-pub(super) fn dense(
+fn dense(
     site: &mut Site<'_>,
     flowing: &Flowing,
     matrix: Arc<Constant>,
@@ -258,6 +258,21 @@ pub(super) fn dense(
     let result = site.call(with_weights(call, kernel, bias), [batch, &[units, count]].concat())?;
     let back = permute(site, &result, &order)?;
     site.reshape_flow(&back, target)
+}
+
+/// A product with a constant matrix along any axis, which is the last one meanwhile.
+pub(super) fn along(
+    site: &mut Site<'_>,
+    flowing: &Flowing,
+    axis: usize,
+    matrix: Arc<Constant>,
+) -> Result<Flowing, Why> {
+    let rank = flowing.extents.len();
+    let order: Vec<usize> = (0..rank).filter(|&other| other != axis).chain([axis]).collect();
+    let back: Vec<usize> = (0..axis).chain([rank - 1]).chain(axis..rank - 1).collect();
+    let turned = permute(site, flowing, &order)?;
+    let product = dense(site, &turned, matrix, None)?;
+    permute(site, &product, &back)
 }
 
 fn with_weights(call: Call, weight: Arc<Constant>, bias: Option<Arc<Constant>>) -> Call {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::contraction::along;
 use super::shaping::{product, shown};
 use super::{one, unsaid};
 use crate::constant::{Constant, Data, Kind, strides};
@@ -226,7 +227,7 @@ pub(super) fn split(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     Ok(results)
 }
 
-/// Positions of an axis by number. Of what flows, neighboring ones are a slice.
+/// Positions of an axis by number. Of what flows, those that are equally far apart are a slice.
 pub(super) fn gather(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     let value = site.value(0)?;
     let indices = site.weights(1)?;
@@ -254,20 +255,44 @@ pub(super) fn gather(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
             one(Value::Known(Arc::new(found.reshaped(extents))))
         }
         Value::Flows(flowing) => {
-            let neighbors = positions.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-            let Some((&start, true)) = positions.first().map(|first| (first, neighbors)) else {
-                return Err(unsaid("positions that are not neighbors"));
+            let taken = match progression(&positions) {
+                Some((start, step)) => {
+                    let count = positions.len();
+                    let run = Run {
+                        axis,
+                        start,
+                        step,
+                        count,
+                    };
+                    part(site, Value::Flows(flowing), run)?
+                }
+                None => {
+                    site.own_axis(axis)?;
+                    // Other positions are a product with rows that have a single one.
+                    let size = positions.len().saturating_mul(extent);
+                    site.take_room(&[positions.len(), extent], size)?;
+                    let mut rows = vec![0.0; size];
+                    for (index, &position) in positions.iter().enumerate() {
+                        rows[index * extent + position] = 1.0;
+                    }
+                    let rows = Constant::floats(vec![positions.len(), extent], rows);
+                    Value::Flows(along(site, &flowing, axis, Arc::new(rows))?)
+                }
             };
-            let run = Run {
-                axis,
-                start,
-                step: 1,
-                count: positions.len(),
-            };
-            let taken = part(site, Value::Flows(flowing), run)?;
             one(site.reshape(&taken, extents)?)
         }
     }
+}
+
+/// Where positions begin and how far they are apart, if that is the same everywhere.
+fn progression(positions: &[usize]) -> Option<(usize, i64)> {
+    let (&first, rest) = positions.split_first()?;
+    let Some(&second) = rest.first() else {
+        return Some((first, 1));
+    };
+    let step = second as i64 - first as i64;
+    let is_even = positions.windows(2).all(|pair| pair[1] as i64 - pair[0] as i64 == step);
+    (is_even && step != 0).then_some((first, step))
 }
 
 /// Positions around a value, or taken away from it.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::contraction::dense;
+use super::contraction::along;
 use super::sampling::{Coordinates, Kernel, Sampling};
-use super::shaping::{broadcast_extents, permute, product, shown};
+use super::shaping::{broadcast_extents, product, shown};
 use super::{arithmetic, one, unsaid};
 use crate::constant::Constant;
 use crate::site::{Flowing, Site, Value, Why};
@@ -147,18 +147,11 @@ fn resampled(
         site.take_room(&[to, from], to.saturating_mul(from))?;
         let matrix = sampling.matrix(from, to, f64::from(target.scales[axis]));
         let weights = Arc::new(Constant::floats(vec![to, from], matrix.weights));
-        // The axis is the last one while it is resampled.
-        let order: Vec<usize> = (0..rank).filter(|&other| other != axis).chain([axis]).collect();
-        let mut back: Vec<usize> = (0..axis).collect();
-        back.push(rank - 1);
-        back.extend(axis..rank - 1);
-        let turned = permute(site, &value, &order)?;
-        let product = dense(site, &turned, weights, None)?;
-        value = permute(site, &product, &back)?;
-        let mut along = vec![1; rank];
-        along[axis] = to;
+        value = along(site, &value, axis, weights)?;
+        let mut shape = vec![1; rank];
+        shape[axis] = to;
         let outside = matrix.outside.iter().map(|&outside| f32::from(outside)).collect();
-        is_outside = either(site, &is_outside, &Constant::floats(along, outside))?;
+        is_outside = either(site, &is_outside, &Constant::floats(shape, outside))?;
     }
     if extrapolated != 0.0 && is_outside.same() != Some(0.0) {
         let values = Value::Known(Arc::new(is_outside.map(|outside| outside * extrapolated)));

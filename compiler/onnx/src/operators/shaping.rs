@@ -174,6 +174,16 @@ pub(super) fn expand(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
         .collect::<Result<_, _>>()?;
     let extents = broadcast_extents(value.extents(), &wanted)?;
     match value {
+        // The same for every sample, as what stands by itself is.
+        Value::Known(constant) if extents.first() == Some(&BATCH) && site.batch == Batch::First => {
+            let shape = site.own_shape(&extents)?;
+            let own = site.own_constant(&extents, &constant)?;
+            let stored = if own.is_filled() { 1 } else { product(&shape)? };
+            site.take_room(&shape, stored)?;
+            let own = own.broadcast(&shape);
+            let id = site.parameter(own, &site.node.input[0].clone())?;
+            one(Value::Flows(Flowing { id, extents }))
+        }
         Value::Known(constant) => {
             let stored = if constant.is_filled() { 1 } else { product(&extents)? };
             site.take_room(&extents, stored)?;
