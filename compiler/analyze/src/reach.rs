@@ -193,7 +193,10 @@ fn through_operator(operator: &Operator, reach: &Reach, from: &Shape, to: &Shape
         Operator::Concat(concat) => reach.widened(|index| index + 1 == concat.axis),
         Operator::Slice(slice) if slice.axis > 0 => reach.shifted(slice.axis - 1, slice.start as f64),
         Operator::Pad(pad) if pad.axis > 0 => reach.shifted(pad.axis - 1, -(pad.before as f64)),
-        Operator::Reshape(_) if from != to => reach.widened(|_| true),
+        // Where these come from differs from place to place.
+        Operator::ConvGradInput(_) | Operator::Transpose(_) | Operator::Reduce(_) => reach.widened(|_| true),
+        Operator::Take(take) => reach.widened(|index| index + 1 == take.axis),
+        Operator::Reshape(_) | Operator::Expand(_) if from != to => reach.widened(|_| true),
         _ if from.rank() != to.rank() => reach.widened(|_| true),
         // Element by element, or across channels.
         _ => reach.clone(),

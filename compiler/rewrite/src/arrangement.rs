@@ -47,7 +47,7 @@ pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<
         Operator::AveragePoolGrad(rule) if tiles_in_pairs(&rule.window) => all(&Layout::ALL),
         // Lanes that are columns sum in another order.
         Operator::ConvGradWeight(rule) if rounds && sums_by_columns(&rule.window, inputs[1].ty) => all(&[Last, First]),
-        Operator::ChannelSum(_) if rounds => all(&Layout::ALL),
+        Operator::ChannelSum(_) | Operator::Reduce(_) if rounds => all(&Layout::ALL),
         // Loops with a stride on each side.
         Operator::Transpose(_) | Operator::Expand(_) | Operator::Take(_) => all(&Layout::ALL),
         // Integers are read and written one by one, in any order.

@@ -177,7 +177,7 @@ impl fmt::Display for Function {
         f.write_str(self.name())?;
         match self {
             Self::Power { exponent } => write!(f, " exponent={exponent}"),
-            Self::Clip { low, high } => write!(f, " low={low} high={high}"),
+            Self::Clip { low, high } => write!(f, " low={low:?} high={high:?}"),
             Self::Elu { alpha, scale } => write!(f, " alpha={alpha} scale={scale}"),
             Self::HardSigmoid { alpha, beta } => write!(f, " alpha={alpha} beta={beta}"),
             _ => Ok(()),

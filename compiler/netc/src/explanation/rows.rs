@@ -175,7 +175,7 @@ impl Builder<'_> {
             layer: node.name.clone(),
             file,
             line,
-            operator: node.operator.name(),
+            operator: name(&node.operator),
             attributes: attributes(&node.operator),
             shape: node.ty.shape.to_string(),
             at_binding: self.before.is_bound(id),
@@ -188,7 +188,7 @@ impl Builder<'_> {
         let node = self.run.node(id);
         Run {
             name: node.name.clone(),
-            operator: node.operator.name(),
+            operator: name(&node.operator),
             attributes: attributes(&node.operator),
             shape: node.ty.shape.to_string(),
             layout: node.layout.map(netc_graph::Layout::name),
@@ -216,6 +216,14 @@ fn root(parents: &[usize], mut member: usize) -> usize {
         member = parents[member];
     }
     member
+}
+
+/// What an operator is called: a function by its own name.
+const fn name(operator: &Operator) -> &'static str {
+    match operator {
+        Operator::Unary(rule) => rule.function.name(),
+        other => other.name(),
+    }
 }
 
 /// Large constants are not told number by number.

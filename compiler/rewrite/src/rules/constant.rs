@@ -10,7 +10,8 @@ pub(super) fn rules() -> Vec<Rule> {
         "fold-constants",
         RealExact,
         "What depends on constants alone is computed once, by the reference meaning. Up to 65,536 elements.",
-        |operator| !matches!(operator, Operator::Constant(_)),
+        // What is repeated is read again and again where it is: written out, it only takes memory.
+        |operator| !matches!(operator, Operator::Constant(_) | Operator::Expand(_)),
         |m, node| {
             let values: Option<Vec<_>> = node
                 .inputs

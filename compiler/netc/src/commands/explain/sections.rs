@@ -267,7 +267,7 @@ fn operator(run: &Run) -> String {
     if run.lanes == Some("columns") {
         text += &format!(" by{TIED}columns");
     }
-    if run.operator == "reshape" && run.picoseconds <= 1 {
+    if matches!(run.operator, "reshape" | "expand") && run.picoseconds <= 1 {
         text += " (no work)";
     }
     text
