@@ -171,6 +171,28 @@ fn mistakes_of_the_user_are_1_and_wrong_usage_is_2() {
 }
 
 #[test]
+fn models_come_and_go() {
+    let folder = Folder::with_files();
+    let model = repository().join("tests/onnx/models/mnist_conv.onnx");
+    std::fs::copy(model, folder.0.path().join("digits.onnx")).unwrap();
+    let lines = [
+        "import digits.onnx -o networks --name digits",
+        "import digits.onnx -o networks --name digits",
+        "import digits.onnx -o networks --name digits --force --json",
+        "fmt --check networks/digits.net",
+        "check networks/digits.net",
+        "run digits.onnx --input models/data/digits/seven.png",
+        "export networks/digits.net --weights networks/digits.safetensors -o digits.onnx",
+        "export networks/digits.net --weights networks/digits.safetensors -o again.onnx",
+        "export digits.onnx -o digits.onnx",
+    ];
+    let answers: Vec<String> = lines.iter().map(|line| folder.answer(line)).collect();
+    insta::with_settings!({ snapshot_path => "cli", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("models", answers.join("\n"));
+    });
+}
+
+#[test]
 fn explain_shows_what_was_written_and_what_is_run() {
     check(
         "explain",

@@ -297,3 +297,30 @@ fn extents_with_names_are_given() {
     }
     ");
 }
+
+/// Both halves of a rounding to bytes are one layer; one half alone is no value of the language.
+#[test]
+fn pairs_that_store_and_read_are_a_rounding() {
+    let with = |nodes: Vec<NodeProto>| {
+        let mut model = model(nodes);
+        let graph = model.graph.as_mut().unwrap();
+        graph.initializer.push(runner::weights("scale", &[], vec![0.05]));
+        graph.initializer.push(runner::weights("wider", &[], vec![0.1]));
+        graph.initializer.push(runner::bytes("zero", 128));
+        match import_proto(model, Path::new("m.onnx"), &ImportOptions::default()) {
+            Ok(imported) => imported.text,
+            Err(found) => found
+                .iter()
+                .flat_map(|it| it.notes.clone())
+                .collect::<Vec<_>>()
+                .join("\n"),
+        }
+    };
+    let store = || node("QuantizeLinear", &["x", "scale", "zero"], "q");
+    let texts = [
+        with(vec![store(), node("DequantizeLinear", &["q", "scale", "zero"], "y")]),
+        with(vec![store(), node("DequantizeLinear", &["q", "wider", "zero"], "y")]),
+        with(vec![store(), node("Relu", &["q"], "y")]),
+    ];
+    snapshot("rounding", &texts.join("\n"));
+}

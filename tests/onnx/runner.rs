@@ -390,3 +390,13 @@ pub(crate) fn weights(name: &str, dims: &[i64], values: Vec<f32>) -> TensorProto
         ..TensorProto::default()
     }
 }
+
+/// A tensor of a single byte.
+pub(crate) fn bytes(name: &str, value: u8) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        data_type: data_type::UINT8,
+        int32_data: vec![value.into()],
+        ..TensorProto::default()
+    }
+}
