@@ -278,6 +278,10 @@ fn what_is_wrong_is_said() {
         };
         text += &format!("==== {what}\n{message}\n");
     }
+    // The other way: what ONNX has no operator for.
+    let network = Network::parse("net n {\n    input x: f32[4, 2, 2]\n    x |> lrn(4) |> output y\n}\n").unwrap();
+    let error = network.to_onnx(&Weights::new(), Path::new("none")).unwrap_err();
+    text += &format!("==== a network that cannot be said\n{}", error.render(Style::Plain));
     snapshot("messages", &text);
 }
 
