@@ -25,6 +25,7 @@ impl Folder {
             "net a {\n    input x: f32[2]\n    x |> dense(1) |> output y\n}\n\nnet b {\n    input x: f32[2]\n    x |> dense(2) |> output y\n}\n",
         );
         folder.write("noise.npy", "this is no array");
+        folder.write("noise.onnx", "this is no model");
         folder.write("blocks.net", BLOCKS);
         folder.write("normed.net", NORMED);
         folder
@@ -158,10 +159,37 @@ fn mistakes_of_the_user_are_1_and_wrong_usage_is_2() {
             "explain models/lenet5.net --machine missing.json",
             "explain models/lenet5.net --machine noise.npy",
             "explain models/lenet5.net --batch 0",
-            "import model.onnx -o out",
-            "export models/lenet5.net --weights w.safetensors -o out.onnx",
+            "import missing.onnx -o out",
+            "import noise.onnx -o out",
+            "import model.onnx -o out --name 3d",
+            "check noise.onnx",
+            "check tiny.net --dim rows=3",
+            "export tiny.net -o out.onnx",
+            "export tiny.net --weights missing.safetensors -o out.onnx",
         ],
     );
+}
+
+#[test]
+fn models_come_and_go() {
+    let folder = Folder::with_files();
+    let model = repository().join("tests/onnx/models/mnist_conv.onnx");
+    std::fs::copy(model, folder.0.path().join("digits.onnx")).unwrap();
+    let lines = [
+        "import digits.onnx -o networks --name digits",
+        "import digits.onnx -o networks --name digits",
+        "import digits.onnx -o networks --name digits --force --json",
+        "fmt --check networks/digits.net",
+        "check networks/digits.net",
+        "run digits.onnx --input models/data/digits/seven.png",
+        "export networks/digits.net --weights networks/digits.safetensors -o digits.onnx",
+        "export networks/digits.net --weights networks/digits.safetensors -o again.onnx",
+        "export digits.onnx -o digits.onnx",
+    ];
+    let answers: Vec<String> = lines.iter().map(|line| folder.answer(line)).collect();
+    insta::with_settings!({ snapshot_path => "cli", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("models", answers.join("\n"));
+    });
 }
 
 #[test]

@@ -67,6 +67,16 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
     }
 }
 
+/// The bytes of a regular file, mapped: pages are read when they are touched. Another process that shortens the file in
+/// place meanwhile makes reading fault, as with any mapped file.
+#[expect(unsafe_code, reason = "mapping a file")]
+pub fn map(path: &Path) -> io::Result<memmap2::Mmap> {
+    let (file, _length) = open_regular(path)?;
+    // SAFETY: the map is read-only and views borrow from it. What stays out of our hands is another process changing the
+    // file in place; see above.
+    unsafe { memmap2::Mmap::map(&file) }
+}
+
 /// The largest number of bytes that a deflate stream of `compressed` bytes can hold.
 pub(crate) fn deflate_limit(compressed: u64) -> u64 {
     compressed

@@ -47,6 +47,13 @@ pub(crate) fn stderr_style() -> Style {
     }
 }
 
+/// Prints what is missing among the arguments, as their parser does, and says how the command ends.
+pub(crate) fn wrong_usage(message: &str) -> ExitCode {
+    let text = netc::error::render_line(message, stderr_style());
+    note(&format!("{text}\nFor more information, try '--help'.\n"));
+    ExitCode::from(2)
+}
+
 /// Prints why a command failed, and says how it ends.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {

@@ -23,6 +23,7 @@
 //! | compile it | [`Network::compile`], [`Compiled`] |
 //! | run it | [`Compiled::with_weights`], [`Model::run`], [`Model::run_tensors`] |
 //! | train it | [`Network::train`], [`Training`] |
+//! | read an ONNX model, or write one | [`Network::import`], [`Network::to_onnx`] |
 //! | see what rewriting did to it, and why | [`Network::explain`], [`Explanation`] |
 //! | see what its shape costs, and what others would | [`Network::architecture`], [`Network::stack_3x3`] |
 //! | see every stage of a compilation as text | [`Network::emit`], [`Stage`] |
@@ -33,6 +34,7 @@
 pub mod calibration;
 pub mod error;
 pub mod explanation;
+mod import;
 mod model;
 mod network;
 mod options;
@@ -65,6 +67,7 @@ pub mod stages {
     pub use netc_diagnostics as diagnostics;
     pub use netc_graph as graph;
     pub use netc_lower as lower;
+    pub use netc_onnx as onnx;
     pub use netc_rewrite as rewrite;
     pub use netc_runtime as runtime;
     pub use netc_schedule as schedule;

@@ -1,15 +1,18 @@
 //! A network read from text: checked, with every shape known, ready to be reported on, compiled or trained.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use netc_analyze::{Architecture, Figures};
 use netc_diagnostics::{Diagnostics, Sources, Style};
 use netc_graph::Graph;
 use netc_lower::{FolderLoader, LayerInfo, LoadError, Loader, Lowered, MemoryLoader, Project, Request, Setting};
+use netc_onnx::Imported;
 use netc_runtime::recipe::{Loss, TrainRecipe};
 use netc_runtime::weights::Weights;
 
 use crate::error::Error;
+use crate::import::is_onnx;
 use crate::model::Compiled;
 use crate::options::Options;
 use crate::pipeline::{self, PhaseTimes, Purpose, Stage};
@@ -24,6 +27,8 @@ pub struct LoadOptions {
     pub arguments: Vec<(String, i64)>,
     /// Changes to the recipe, `optimizer.lr=0.1`, in order.
     pub settings: Vec<String>,
+    /// Numbers for extents of an ONNX model that have names, `sequence=128`.
+    pub extents: Vec<(String, usize)>,
 }
 
 /// A network read from text.
@@ -35,6 +40,8 @@ pub struct Network {
     times: PhaseTimes,
     /// What was asked, so that a changed text can be read the same way.
     options: LoadOptions,
+    /// What an ONNX model brings beside the text.
+    pub(crate) model: Option<Arc<Imported>>,
 }
 
 impl Network {
@@ -53,12 +60,16 @@ impl Network {
         Self::load_with(path, &LoadOptions::default())
     }
 
-    /// Reads one net of a file, with other arguments and recipe values than written there.
+    /// Reads one net of a file, with other arguments and recipe values than written there. An ONNX model, `.onnx`, is read
+    /// as the text that `netc import` would write.
     ///
     /// # Errors
     /// If the file cannot be read, and every mistake in it or in the options.
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, Error> {
         let path = path.as_ref();
+        if is_onnx(path) {
+            return Self::import(path, None, options);
+        }
         let (loader, root) = FolderLoader::for_file(path).map_err(|error| unreadable(path, &error))?;
         Self::read(&loader, &root, options)
     }
@@ -86,7 +97,7 @@ impl Network {
         Self::read(&MemoryLoader::new().with(NAME, text), NAME, options)
     }
 
-    fn read(loader: &dyn Loader, root: &str, options: &LoadOptions) -> Result<Self, Error> {
+    pub(crate) fn read(loader: &dyn Loader, root: &str, options: &LoadOptions) -> Result<Self, Error> {
         let mut sources = Sources::new();
         let mut times = PhaseTimes::default();
         let project = pipeline::timed(&mut times.parse_ms, || Project::load(loader, root, &mut sources))
@@ -101,6 +112,7 @@ impl Network {
             lowered,
             times,
             options: options.clone(),
+            model: None,
         })
     }
 

@@ -7,11 +7,13 @@ mod check;
 mod compile;
 mod eval;
 mod explain;
+mod export;
 mod fmt;
+mod import;
 mod run;
 mod samples;
+mod targets;
 mod train;
-mod unavailable;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,8 +46,8 @@ enum Command {
     Bench(bench::Bench),
     Calibrate(calibrate::Calibrate),
     Explain(explain::Explain),
-    Import(unavailable::Import),
-    Export(unavailable::Export),
+    Import(import::Import),
+    Export(export::Export),
 }
 
 /// Reads the arguments, does what they say, and says how it ended.
@@ -68,8 +70,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(command) => command.run(),
         Command::Calibrate(command) => command.run(),
         Command::Explain(command) => command.run(),
-        Command::Import(_) => Err(unavailable::error("import")),
-        Command::Export(_) => Err(unavailable::error("export")),
+        Command::Import(command) => command.run(),
+        Command::Export(command) => command.run(),
     };
     result.unwrap_or_else(|error| console::fail(&error))
 }
@@ -77,7 +79,7 @@ pub(crate) fn main() -> ExitCode {
 /// Which network.
 #[derive(Debug, Args)]
 struct Source {
-    /// The file that holds the network
+    /// The file that holds the network: `.net`, or an ONNX model, `.onnx`
     file: PathBuf,
     /// Which net, if the file has several
     #[arg(long)]
@@ -85,6 +87,9 @@ struct Source {
     /// A value for one of the net's arguments, in place of its default; may be given several times
     #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = argument)]
     arguments: Vec<(String, i64)>,
+    /// A number for an extent that has a name in an ONNX model; may be given several times
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = extent)]
+    extents: Vec<(String, usize)>,
 }
 
 impl Source {
@@ -95,10 +100,18 @@ impl Source {
 
     /// The same with changes to its recipe.
     fn load_with(&self, settings: &[String]) -> anyhow::Result<Network> {
+        let is_model = self
+            .file
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
+        if !is_model && !self.extents.is_empty() {
+            anyhow::bail!("`--dim` is for ONNX models; the arguments of a net are given with `--arg`");
+        }
         let options = LoadOptions {
             net: self.net.clone(),
             arguments: self.arguments.clone(),
             settings: settings.to_vec(),
+            extents: self.extents.clone(),
         };
         let network = Network::load_with(&self.file, &options)?;
         console::note(&network.render_warnings(console::stderr_style()));
@@ -202,4 +215,23 @@ fn argument(text: &str) -> Result<(String, i64), String> {
         .parse()
         .map_err(|_| format!("`{value}` is not a whole number"))?;
     Ok((name.to_owned(), value))
+}
+
+fn extent(text: &str) -> Result<(String, usize), String> {
+    // Names of models may have any sign in them, numbers none.
+    let (name, value) = text.rsplit_once('=').ok_or("expected NAME=N")?;
+    match value.replace('_', "").parse() {
+        Ok(number @ 1..) => Ok((name.to_owned(), number)),
+        _ => Err(format!("`{value}` is not a whole number from 1")),
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let is_name = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && text.len() <= 100;
+    let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if is_name && starts_well {
+        Ok(text.to_owned())
+    } else {
+        Err("names are made of letters, digits and `_`, and do not start with a digit".to_owned())
+    }
 }

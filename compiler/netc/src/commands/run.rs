@@ -20,15 +20,16 @@ const SHOWN_SAMPLES: usize = 20;
 
 /// Run a network on samples from a file
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("parameters").required(true).args(["weights", "init"]))]
+#[command(group = ArgGroup::new("parameters").args(["weights", "init"]))]
 #[command(
     after_help = "Examples:\n  netc run models/lenet5.net --weights lenet5.safetensors --input digit.png\n  \
-    netc run models/alexnet.net --init 1 --input x.npy --output y.npy"
+    netc run models/alexnet.net --init 1 --input x.npy --output y.npy\n  \
+    netc run model.onnx --input x.npy"
 )]
 pub(super) struct Run {
     #[command(flatten)]
     source: Source,
-    /// Its weights (safetensors)
+    /// Its weights (safetensors); an ONNX model brings its own
     #[arg(long, value_name = "W")]
     weights: Option<PathBuf>,
     /// Random initial weights of this seed instead
@@ -51,6 +52,11 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let network = self.source.load()?;
+        if self.weights.is_none() && self.init.is_none() && network.imported().is_none() {
+            return Ok(console::wrong_usage(
+                "a network needs weights: give `--weights W.safetensors`, or `--init SEED` for random ones",
+            ));
+        }
         let compiled = network.compile(&self.processor.options(self.threads.count())?)?;
         let output_names: Vec<&str> = compiled
             .program()
@@ -59,9 +65,10 @@ impl Run {
             .map(|port| port.name.as_str())
             .collect();
         let targets = samples::files_by_name("output", &self.outputs, &output_names)?;
-        let mut model = match (&self.weights, self.init) {
-            (Some(weights), _) => compiled.with_weights(weights)?,
-            (None, seed) => compiled.with_init(seed.unwrap_or_default())?,
+        let mut model = match (&self.weights, self.init, network.imported_weights()) {
+            (Some(weights), _, _) => compiled.with_weights(weights)?,
+            (None, None, Some(weights)) => compiled.with_tensors(weights)?,
+            (None, seed, _) => compiled.with_init(seed.unwrap_or_default())?,
         };
         let inputs = samples::read_all(&network, &model, &self.inputs)?;
         let references: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();

@@ -6,7 +6,7 @@ mod text;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{ArgGroup, Args, ValueEnum};
 use netc::stacking::{LayerStart, Renamed, Replaced, Stacked};
 use netc::stages::analyze::Figures;
@@ -16,6 +16,7 @@ use netc::stages::runtime::files;
 use netc::{Network, Options, Weights};
 use serde::Serialize;
 
+use super::targets;
 use crate::console;
 
 /// The flags of `netc explain` that are about architecture.
@@ -145,28 +146,10 @@ impl Architecture {
 
     /// Finds out before the work that a file would be lost.
     fn check_target(&self, file: &Path, network: &Network) -> anyhow::Result<()> {
-        let same = |other: &Path| {
-            file.canonicalize()
-                .ok()
-                .is_some_and(|file| other.canonicalize().ok() == Some(file))
-        };
-        let is_input = same(Path::new(network.file())) || self.weights.as_deref().is_some_and(same);
-        if is_input {
-            bail!(
-                "{}: is what the new network is made of: choose another name with `-o`",
-                file.display()
-            );
-        }
-        if file.is_dir() {
-            bail!("{}: is a folder, not a file", file.display());
-        }
-        if file.exists() && !self.force {
-            bail!(
-                "{}: is there already: choose another name with `-o`, or replace it with `--force`",
-                file.display()
-            );
-        }
-        Ok(())
+        let sources: Vec<&Path> = std::iter::once(Path::new(network.file()))
+            .chain(self.weights.as_deref())
+            .collect();
+        targets::check(file, &sources, self.force)
     }
 
     #[allow(
