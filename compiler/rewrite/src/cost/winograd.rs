@@ -5,9 +5,14 @@ use netc_graph::Operator;
 use super::Site;
 use super::product::{ELEMENT, Product, elements, extents, positions, source_ns, two};
 
-/// Cycles of a vector for each point of a tile: loads, stores and sums on the way to points, and from points.
+/// Cycles of a vector for each point of a tile: loads, stores and sums on the way to points, and from points; and from rows
+/// of points that became results before they were stored.
 const SOURCE_CYCLES: f64 = 3.0;
 const RESULT_CYCLES: f64 = 3.0;
+const ROW_RESULT_CYCLES: f64 = 1.0;
+/// Terms of a sum up to which rows of points stay in so many registers, as the kernel has it.
+const SHORT_SUM: f64 = 32.0;
+const MANY_REGISTERS: usize = 32;
 /// Bytes of points that a task works on, and how many tiles it takes within limits, as the kernel has it.
 const SCRATCH: f64 = 512.0 * 1024.0;
 const TILES: (f64, f64) = (16.0, 96.0);
@@ -53,9 +58,17 @@ pub(super) fn winograd(site: &Site<'_>) -> f64 {
         moved: elements(site),
         network_bytes: site.place.network_bytes as f64,
     };
-    let sums = groups * points * blocks * product.over_positions(machine);
+    let by_rows = depth <= SHORT_SUM && machine.vector_registers >= MANY_REGISTERS;
+    let (sums, result_cycles) = if by_rows {
+        let peak = machine.fma_ports as f64 * constants.contraction_share;
+        let products = groups * points * total * depth * machine.vectors(width);
+        (products / peak, ROW_RESULT_CYCLES)
+    } else {
+        let sums = groups * points * blocks * product.over_positions(machine);
+        (sums, RESULT_CYCLES)
+    };
     let source = SOURCE_CYCLES * machine.vectors(depth);
-    let result = RESULT_CYCLES * machine.vectors(width);
+    let result = result_cycles * machine.vectors(width);
     let transforms = groups * total * points * (source + result);
     let transformed = Product {
         depth: depth * points,
