@@ -24,6 +24,9 @@ const FORWARD_TOLERANCE: f64 = 2e-5;
 /// another number altogether: tiles move values by up to 3e-5 of their size, so that share of the gradients, which is a
 /// distance of its root.
 const STEP_TOLERANCE: f64 = 5e-3;
+/// Elements this small, in the quadratic mean, may be nothing but rounding: a bias before a batch normalization has a gradient
+/// of zero.
+const NOISE: f64 = 5e-5;
 /// Seed of the first weights.
 const SEED: u64 = 7;
 
@@ -108,11 +111,7 @@ fn distance(left: &Tensor, right: &Tensor) -> f64 {
     let pairs = left.as_f32().expect("f32").iter().zip(right.as_f32().expect("f32"));
     let squares = pairs.map(|(l, r)| ((f64::from(*l) - f64::from(*r)).powi(2), f64::from(*l).powi(2)));
     let (difference, size) = squares.fold((0.0, 0.0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
-    if size == 0.0 {
-        difference.sqrt()
-    } else {
-        (difference / size).sqrt()
-    }
+    (difference / size.max(NOISE * NOISE * left.shape().element_count() as f64)).sqrt()
 }
 
 fn assert_close(left: &BTreeMap<String, Tensor>, right: &BTreeMap<String, Tensor>, tolerance: f64, which: &str) {
