@@ -76,10 +76,8 @@ impl Writer<'_> {
         // A vector of weights, a factor and its copy beside the sums.
         let most = (registers(self.machine) - 3) / self.tiling.points()[1];
         let most = most.clamp(1, self.most.max(1));
-        [most, 2, 1]
-            .into_iter()
-            .filter(|height| *height == most || *height < most)
-            .collect()
+        let lower = [2, 1].into_iter().filter(|height| *height < most);
+        std::iter::once(most).chain(lower).collect()
     }
 
     fn tiles_in_registers(&self, b: &mut Builder, at: At, height: usize) {
