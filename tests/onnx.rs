@@ -311,6 +311,11 @@ fn pairs_that_store_and_read_are_a_rounding() {
         graph.initializer.push(runner::weights("scale", &[], vec![0.05]));
         graph.initializer.push(runner::weights("wider", &[], vec![0.1]));
         graph.initializer.push(runner::bytes("zero", 128));
+        graph.initializer.push(runner::weights("scales", &[3], vec![0.05; 3]));
+        let mut few = runner::bytes("few", 128);
+        few.dims = vec![2];
+        few.int32_data = vec![127, 128];
+        graph.initializer.push(few);
         match import_proto(model, Path::new("m.onnx"), &ImportOptions::default()) {
             Ok(imported) => imported.text,
             Err(found) => found
@@ -325,6 +330,10 @@ fn pairs_that_store_and_read_are_a_rounding() {
         with(vec![store(), node("DequantizeLinear", &["q", "scale", "zero"], "y")]),
         with(vec![store(), node("DequantizeLinear", &["q", "wider", "zero"], "y")]),
         with(vec![store(), node("Relu", &["q"], "y")]),
+        with(vec![
+            node("QuantizeLinear", &["x", "scales", "few"], "q"),
+            node("DequantizeLinear", &["q", "scales", "few"], "y"),
+        ]),
     ];
     snapshot("rounding", &texts.join("\n"));
 }
