@@ -2,6 +2,8 @@
 
 use super::batch_sum::BatchSum;
 use super::prelude::*;
+use super::relu_grad::ReluGrad;
+use super::subtract::Subtract;
 
 /// Equal shapes; batched if either is.
 pub(crate) fn infer(inputs: &[&Type]) -> Result<Type, ShapeError> {
@@ -20,6 +22,19 @@ pub(crate) fn evaluate(inputs: &[&Tensor], output: &Type, batch: usize, f: impl 
     host::build(output, batch, |i| {
         f(f64::from(a[i % a.len()]), f64::from(b[i % b.len()]))
     })
+}
+
+/// The gradients of two inputs of which each element of the result is one: to the first where `ahead` is above zero,
+/// elsewhere to the second.
+pub(crate) fn gradients_by_margin(graph: &mut Graph, site: &GradientSite<'_>, ahead: NodeId) -> Vec<Option<NodeId>> {
+    let to_first = graph.derive(site.output, ReluGrad {}, &[ahead, site.gradient]);
+    vec![
+        site.when(0, || reduce(graph, site, 0, to_first)),
+        site.when(1, || {
+            let rest = graph.derive(site.output, Subtract {}, &[site.gradient, to_first]);
+            reduce(graph, site, 1, rest)
+        }),
+    ]
 }
 
 /// What the gradient of an input becomes: summed over the batch if the input was used for every sample.

@@ -2,7 +2,6 @@
 
 use super::broadcast;
 use super::prelude::*;
-use super::relu_grad::ReluGrad;
 use super::subtract::Subtract;
 
 /// `y = max(a, b)`.
@@ -26,17 +25,7 @@ impl Rule for Maximum {
     }
 
     fn gradient(&self, graph: &mut Graph, site: &GradientSite<'_>) -> Vec<Option<NodeId>> {
-        let output = site.output;
-        let (a, b) = (site.inputs[0], site.inputs[1]);
-        // Above zero where the gradient is the first one's.
-        let margin = graph.derive(output, Subtract {}, &[a, b]);
-        let to_first = graph.derive(output, ReluGrad {}, &[margin, site.gradient]);
-        vec![
-            site.when(0, || broadcast::reduce(graph, site, 0, to_first)),
-            site.when(1, || {
-                let rest = graph.derive(output, Subtract {}, &[site.gradient, to_first]);
-                broadcast::reduce(graph, site, 1, rest)
-            }),
-        ]
+        let margin = graph.derive(site.output, Subtract {}, &[site.inputs[0], site.inputs[1]]);
+        broadcast::gradients_by_margin(graph, site, margin)
     }
 }
