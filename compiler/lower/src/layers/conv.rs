@@ -6,9 +6,9 @@ use netc_graph::operators::parameter::Role;
 use netc_graph::operators::window::Window;
 
 use super::pad::zeros;
-use super::{DILATION, KERNEL, Layer, PAD, Takes};
+use super::{BIAS, CHANNELS, DILATION, GROUPS, KERNEL, Layer, PAD, Takes};
 use crate::explain;
-use crate::signature::{Argument, Default, Kind, YES_NO};
+use crate::signature::{Argument, Default, Kind};
 use crate::site::{Failed, Site};
 
 pub(crate) const CONV: Layer = Layer {
@@ -17,12 +17,7 @@ pub(crate) const CONV: Layer = Layer {
     shapes: "`[C, H, W] → [channels, H', W']`, `[C, L] → [channels, L']`",
     takes: Takes::One,
     arguments: &[
-        Argument {
-            name: "channels",
-            kind: Kind::Integer(1),
-            default: Default::Required,
-            doc: "how many channels it makes",
-        },
+        CHANNELS,
         KERNEL,
         Argument {
             name: "stride",
@@ -32,18 +27,8 @@ pub(crate) const CONV: Layer = Layer {
         },
         PAD,
         DILATION,
-        Argument {
-            name: "groups",
-            kind: Kind::Integer(1),
-            default: Default::Integer(1),
-            doc: "equal groups of channels; each output group sees the input group of its number only",
-        },
-        Argument {
-            name: "bias",
-            kind: YES_NO,
-            default: Default::Word("true"),
-            doc: "whether each channel adds a learned number",
-        },
+        GROUPS,
+        BIAS,
     ],
     example: "conv(16, 3, pad = same)",
     expand,

@@ -11,9 +11,9 @@ use netc_runtime::Shape;
 
 use super::combine::repeated;
 use super::pad::zeros;
-use super::{DILATION, KERNEL, Layer, PAD, Takes};
+use super::{BIAS, CHANNELS, DILATION, GROUPS, KERNEL, Layer, PAD, Takes};
 use crate::explain;
-use crate::signature::{Argument, Default, Kind, YES_NO};
+use crate::signature::{Argument, Default, Kind};
 use crate::site::{Failed, Padding, Site};
 
 pub(crate) const CONV_TRANSPOSE: Layer = Layer {
@@ -23,12 +23,7 @@ pub(crate) const CONV_TRANSPOSE: Layer = Layer {
     shapes: "`[C, H, W] → [channels, H', W']`, `H' = stride·(H − 1) + window − padding + output_pad`; `[C, L]` likewise",
     takes: Takes::One,
     arguments: &[
-        Argument {
-            name: "channels",
-            kind: Kind::Integer(1),
-            default: Default::Required,
-            doc: "how many channels it makes",
-        },
+        CHANNELS,
         KERNEL,
         Argument {
             name: "stride",
@@ -44,18 +39,8 @@ pub(crate) const CONV_TRANSPOSE: Layer = Layer {
             doc: "positions added at the end of the result, which see only the bias",
         },
         DILATION,
-        Argument {
-            name: "groups",
-            kind: Kind::Integer(1),
-            default: Default::Integer(1),
-            doc: "equal groups of channels; each output group sees the input group of its number only",
-        },
-        Argument {
-            name: "bias",
-            kind: YES_NO,
-            default: Default::Word("true"),
-            doc: "whether each channel adds a learned number",
-        },
+        GROUPS,
+        BIAS,
     ],
     example: "conv_transpose(8, 4, stride = 2, pad = 1)",
     expand,

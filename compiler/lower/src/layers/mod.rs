@@ -183,6 +183,25 @@ pub(crate) fn alias(name: &str) -> Option<String> {
     Some(format!("did you mean `{ours}`?"))
 }
 
+const CHANNELS: Argument = Argument {
+    name: "channels",
+    kind: Kind::Integer(1),
+    default: Default::Required,
+    doc: "how many channels it makes",
+};
+const GROUPS: Argument = Argument {
+    name: "groups",
+    kind: Kind::Integer(1),
+    default: Default::Integer(1),
+    doc: "equal groups of channels; each output group sees the input group of its number only",
+};
+/// Of a layer that makes channels.
+const BIAS: Argument = Argument {
+    name: "bias",
+    kind: YES_NO,
+    default: Default::Word("true"),
+    doc: "whether each channel adds a learned number",
+};
 const KERNEL: Argument = Argument {
     name: "kernel",
     kind: Kind::PerAxis(1),
