@@ -70,6 +70,11 @@ pub(crate) const fn registers(machine: &Machine) -> usize {
     }
 }
 
+/// Whether there are registers enough to keep, beside a tile, what else would be stored or loaded again.
+pub(crate) const fn many_registers(machine: &Machine) -> bool {
+    machine.vector_registers >= 32
+}
+
 /// Whether a tile fits registers: the sums, one of each vector, a factor and its copy.
 ///
 /// A single row needs no vectors side by side, for each is used once.

@@ -10,6 +10,7 @@ use netc_schedule::{Expression, Machine};
 use crate::builder::Builder;
 use crate::ir::Float;
 use crate::kernels::pool::larger_or_nan;
+use crate::kernels::product::many_registers;
 
 /// Rows and columns of sums for each result.
 pub(super) const fn window(pooled: Option<Pooled>) -> [usize; 2] {
@@ -29,16 +30,12 @@ pub(super) struct Ending<'a> {
     pub(super) together: usize,
 }
 
-/// Registers of which a tile leaves enough for an epilogue of four sums; else it is two.
-const MANY_REGISTERS: usize = 32;
-
 impl<'a> Ending<'a> {
     pub(super) const fn of(contract: &'a Contract, machine: &Machine) -> Self {
-        let many = machine.vector_registers >= MANY_REGISTERS;
         Self {
             epilogue: &contract.epilogue,
             pooled: contract.pooled,
-            together: if many { 4 } else { 2 },
+            together: if many_registers(machine) { 4 } else { 2 },
         }
     }
 

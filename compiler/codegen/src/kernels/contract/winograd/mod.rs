@@ -34,7 +34,7 @@ use super::tile::{Tile, Vector};
 use super::{BuiltKernel, Cut};
 use crate::builder::{Builder, ELEMENT_BYTES};
 use crate::ir::Int;
-use crate::kernels::product::{fits, registers, step_cycles};
+use crate::kernels::product::{fits, many_registers, registers, step_cycles};
 use crate::kernels::taps::Runs;
 
 /// The share of the second cache that the scratch of a task may take: a half, the rest is for weights and images.
@@ -44,8 +44,6 @@ const FEWEST_TILES: usize = 16;
 const MOST_TILES: usize = 96;
 /// Terms of a sum up to which stores of products would outweigh it.
 const SHORT_SUM: usize = 32;
-/// Registers that hold a row of points of enough tiles.
-const MANY_REGISTERS: usize = 32;
 /// Channels of the result below which tasks do not share them: each would transform the source again for too little.
 const CHANNELS_PER_TASK: usize = 128;
 /// Tasks in a sample that are enough for any number of threads worth having.
@@ -130,7 +128,7 @@ impl<'a> Writer<'a> {
             across,
             row_bytes,
             operands,
-            by_rows: machine.vector_registers >= MANY_REGISTERS && contract.depth <= SHORT_SUM,
+            by_rows: many_registers(machine) && contract.depth <= SHORT_SUM,
         }
     }
 

@@ -10,9 +10,9 @@ use crate::kernels::contract::tile::load_lanes;
 /// Tiles of a row that are transformed together, so that what they share is transformed once.
 const TILES_TOGETHER: usize = 16;
 
-/// Some channels of a tile.
+/// Neighboring channels in a vector: its lanes, and how many of them are channels.
 #[derive(Clone, Copy)]
-struct Some {
+struct Channels {
     lanes: usize,
     valid: usize,
 }
@@ -53,10 +53,10 @@ impl Writer<'_> {
                 let tile = b.add(tiles.first, index);
                 let from = self.first_tap(b, place, tile, part);
                 let to = b.step(scratch, index, self.row_bytes[0] / ELEMENT_BYTES);
-                self.each_vector(b, depth, &mut |b, channel, some| {
+                self.each_vector(b, depth, &mut |b, channel, channels| {
                     let from = b.step(from, channel, self.operands.moving[0].channel / ELEMENT_BYTES);
                     let to = b.step(to, channel, 1);
-                    self.one_tile(b, (from, to), some);
+                    self.one_tile(b, (from, to), channels);
                 });
             });
         }
@@ -76,11 +76,11 @@ impl Writer<'_> {
                 let from = self.first_tap(b, place, first, part);
                 let index = b.subtract(first, tiles.first);
                 let to = b.step(scratch, index, self.row_bytes[0] / ELEMENT_BYTES);
-                self.each_vector(b, depth, &mut |b, channel, some| {
+                self.each_vector(b, depth, &mut |b, channel, channels| {
                     let from = b.step(from, channel, self.operands.moving[0].channel / ELEMENT_BYTES);
                     let to = b.step(to, channel, 1);
-                    self.down_columns(b, (from, strip), count, some);
-                    self.across_rows(b, (strip, to), count, some);
+                    self.down_columns(b, (from, strip), count, channels);
+                    self.across_rows(b, (strip, to), count, channels);
                 });
             });
         });
@@ -95,17 +95,17 @@ impl Writer<'_> {
     }
 
     /// Every column of `count` neighboring tiles, transformed, to a strip: a row for each point, one vector a column.
-    fn down_columns(&self, b: &mut Builder, (from, strip): (Int, Int), count: Int, some: Some) {
+    fn down_columns(&self, b: &mut Builder, (from, strip): (Int, Int), count: Int, channels: Channels) {
         let moving = &self.operands.moving[0];
         let [rows, across] = self.tiling.points();
-        let bytes = some.lanes * ELEMENT_BYTES;
+        let bytes = channels.lanes * ELEMENT_BYTES;
         let columns = b.multiply(count, self.tiling.results[1]);
         let columns = b.add(columns, across - self.tiling.results[1]);
         b.for_range(Int::Constant(0), columns, 1, |b, column| {
             let distance = b.multiply(column, moving.column);
             let from = b.add(from, distance);
-            let to = b.step(strip, column, some.lanes);
-            let loads = (0..rows).map(|row| self.load(b, from, [row, 0], some));
+            let to = b.step(strip, column, channels.lanes);
+            let loads = (0..rows).map(|row| self.load(b, from, [row, 0], channels));
             let loaded: Vec<Float> = loads.collect();
             for (point, value) in self.transforms[0].source.write(b, &loaded).into_iter().enumerate() {
                 b.store(value, to, point * self.strip_columns() * bytes);
@@ -114,16 +114,16 @@ impl Writer<'_> {
     }
 
     /// Every row of `count` neighboring tiles, transformed, from the strip.
-    fn across_rows(&self, b: &mut Builder, (strip, to): (Int, Int), count: Int, some: Some) {
+    fn across_rows(&self, b: &mut Builder, (strip, to): (Int, Int), count: Int, channels: Channels) {
         let [rows, columns] = self.tiling.points();
-        let bytes = some.lanes * ELEMENT_BYTES;
+        let bytes = channels.lanes * ELEMENT_BYTES;
         b.for_range(Int::Constant(0), count, 1, |b, tile| {
-            let from = b.step(strip, tile, self.tiling.results[1] * some.lanes);
+            let from = b.step(strip, tile, self.tiling.results[1] * channels.lanes);
             let to = b.step(to, tile, self.row_bytes[0] / ELEMENT_BYTES);
             b.for_range(0usize, rows, 1, |b, row| {
-                let from = b.step(from, row, self.strip_columns() * some.lanes);
+                let from = b.step(from, row, self.strip_columns() * channels.lanes);
                 let to = b.step(to, row, columns * self.point_bytes()[0] / ELEMENT_BYTES);
-                let loads = (0..columns).map(|column| b.load(from, column * bytes, some.lanes));
+                let loads = (0..columns).map(|column| b.load(from, column * bytes, channels.lanes));
                 let loaded: Vec<Float> = loads.collect();
                 for (point, value) in self.transforms[1].source.write(b, &loaded).into_iter().enumerate() {
                     b.store(value, to, point * self.point_bytes()[0]);
@@ -133,10 +133,10 @@ impl Writer<'_> {
     }
 
     /// Some channels of a tile that shares nothing.
-    fn one_tile(&self, b: &mut Builder, (from, to): (Int, Int), some: Some) {
+    fn one_tile(&self, b: &mut Builder, (from, to): (Int, Int), channels: Channels) {
         let [rows, columns] = self.tiling.points();
         let positions = (0..rows).flat_map(|row| (0..columns).map(move |column| [row, column]));
-        let tile: Vec<Float> = positions.map(|at| self.load(b, from, at, some)).collect();
+        let tile: Vec<Float> = positions.map(|at| self.load(b, from, at, channels)).collect();
         let maps = [&self.transforms[0].source, &self.transforms[1].source];
         for (point, value) in write_both(b, maps, &tile).into_iter().enumerate() {
             b.store(value, to, point * self.point_bytes()[0]);
@@ -144,7 +144,13 @@ impl Writer<'_> {
     }
 
     /// Some channels of one position of a tile; the other lanes are anything finite.
-    fn load(&self, b: &mut Builder, from: Int, [row, column]: [usize; 2], Some { lanes, valid }: Some) -> Float {
+    fn load(
+        &self,
+        b: &mut Builder,
+        from: Int,
+        [row, column]: [usize; 2],
+        Channels { lanes, valid }: Channels,
+    ) -> Float {
         let moving = &self.operands.moving[0];
         let [down, across] = self.tiling.dilation;
         let offset = row * down * moving.row + column * across * moving.column;
@@ -153,17 +159,17 @@ impl Writer<'_> {
 
     /// `body` for vectors over `count` channels: as many full ones as there are, then one of the fewest lanes that hold the
     /// rest. Rows of scratch have room for whole vectors.
-    fn each_vector(&self, b: &mut Builder, count: usize, body: &mut dyn FnMut(&mut Builder, Int, Some)) {
+    fn each_vector(&self, b: &mut Builder, count: usize, body: &mut dyn FnMut(&mut Builder, Int, Channels)) {
         let lanes = self.machine.lanes;
         let whole = count / lanes * lanes;
         b.for_range(0usize, whole, lanes, |b, channel| {
-            body(b, channel, Some { lanes, valid: lanes });
+            body(b, channel, Channels { lanes, valid: lanes });
         });
         let rest = count - whole;
         if rest > 0 {
             let narrow = self.machine.widths().filter(|lanes| *lanes >= rest).last();
             let lanes = narrow.unwrap_or(lanes);
-            body(b, Int::from(whole), Some { lanes, valid: rest });
+            body(b, Int::from(whole), Channels { lanes, valid: rest });
         }
     }
 }
