@@ -9,6 +9,10 @@ use netc::stages::runtime::random::Stream;
 use netc::stages::syntax;
 use netc::{Error, LoadOptions, Network};
 
+mod dice;
+
+use dice::Dice;
+
 /// Longest that one text may take; the slowest take some tens of milliseconds in a debug build.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -36,19 +40,6 @@ fn try_text(text: &str) {
         Err(other) => panic!("a text has only mistakes: {other}"),
     }
     assert!(start.elapsed() < PATIENCE, "{:?} for\n{text}", start.elapsed());
-}
-
-/// Random choices that a failure can be repeated from: the message of a failing test names seed and case.
-struct Dice {
-    stream: Stream,
-    next: u64,
-}
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.next += 1;
-        (self.stream.u64_at(self.next) % bound.max(1) as u64) as usize
-    }
 }
 
 fn seeds() -> Vec<String> {
@@ -115,10 +106,7 @@ const WORDS: [&str; 40] = [
 #[test]
 fn random_bytes_never_panic() {
     for case in 0..400 {
-        let mut dice = Dice {
-            stream: Stream::new(case, "random bytes"),
-            next: 0,
-        };
+        let mut dice = Dice::new(Stream::new(case, "random bytes"));
         let length = dice.below(200);
         let bytes: Vec<u8> = (0..length).map(|_| dice.below(256) as u8).collect();
         try_text(&String::from_utf8_lossy(&bytes));
@@ -131,10 +119,7 @@ fn random_bytes_never_panic() {
 fn mutated_networks_never_panic() {
     let seeds = seeds();
     for case in 0..1500 {
-        let mut dice = Dice {
-            stream: Stream::new(case, "mutations"),
-            next: 0,
-        };
+        let mut dice = Dice::new(Stream::new(case, "mutations"));
         let mut text = seeds[dice.below(seeds.len())].clone();
         for _ in 0..=dice.below(4) {
             text = mutated(&text, &seeds, &mut dice);
@@ -183,10 +168,7 @@ fn mutated_numbers_never_panic() {
     ];
     let seeds = seeds();
     for case in 0..1500 {
-        let mut dice = Dice {
-            stream: Stream::new(case, "numbers"),
-            next: 0,
-        };
+        let mut dice = Dice::new(Stream::new(case, "numbers"));
         let text = &seeds[dice.below(seeds.len())];
         let digits: Vec<usize> = text
             .char_indices()
@@ -210,10 +192,7 @@ fn mutated_numbers_never_panic() {
 fn random_settings_never_panic() {
     let text = "net n { input x: f32[1] x |> dense(2) |> output y }\ntrain n { data = npy(\"d\") }\n";
     for case in 0..500 {
-        let mut dice = Dice {
-            stream: Stream::new(case, "settings"),
-            next: 0,
-        };
+        let mut dice = Dice::new(Stream::new(case, "settings"));
         let keys = [
             "epochs",
             "optimizer",

@@ -11,6 +11,10 @@ use netc::stages::diagnostics::{Sources, Style};
 use netc::stages::onnx::{ImportOptions, import};
 use netc::stages::runtime::random::Stream;
 
+mod dice;
+
+use dice::Dice;
+
 /// Cases for each model.
 const CASES: u64 = 400;
 /// Most memory that an import may take beyond the size of its model.
@@ -43,19 +47,6 @@ unsafe impl GlobalAlloc for Counting {
         TAKEN.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: as above.
         unsafe { System.dealloc(start, layout) }
-    }
-}
-
-/// Random choices that a failure can be repeated from.
-struct Dice {
-    stream: Stream,
-    next: u64,
-}
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.next += 1;
-        (self.stream.u64_at(self.next) % bound.max(1) as u64) as usize
     }
 }
 
@@ -103,7 +94,7 @@ fn changed_models_never_panic_nor_take_much_memory() {
     for (number, bytes) in models.iter().enumerate() {
         for case in 0..CASES {
             let stream = Stream::new(case, &format!("model {number}"));
-            let mut dice = Dice { stream, next: 0 };
+            let mut dice = Dice::new(stream);
             let other = &models[dice.below(models.len())];
             let changed = mutated(bytes, other, &mut dice);
             std::fs::write(&path, &changed).unwrap();
