@@ -180,6 +180,7 @@ impl BoundParameter {
     }
 
     /// Lets the system take the memory that a mapped file's pages are in. Who reads them again reads the file again.
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "only here are there pages to give"))]
     pub(crate) fn give_pages_back(&self, slot: &ParameterSlot) {
         #[cfg(unix)]
         if let Self::Mapped { map, offset } = self {
