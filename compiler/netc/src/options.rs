@@ -55,13 +55,16 @@ impl Cpu {
         }
     }
 
-    /// The built-in description of a typical processor that has these instructions.
+    /// The built-in description of a typical processor that has these instructions, with as many units for them as this one has.
     #[must_use]
     pub fn typical(self) -> CostMachine {
         match self {
             Self::Portable => CostMachine::portable(),
             Self::Avx2 => CostMachine::avx2(),
-            Self::Avx512 => CostMachine::avx512(),
+            Self::Avx512 => CostMachine {
+                fma_ports: processor::wide_multiply_adds(),
+                ..CostMachine::avx512()
+            },
         }
     }
 

@@ -45,6 +45,18 @@ pub(crate) fn caches() -> Caches {
     }
 }
 
+/// Multiply-adds of 512-bit vectors that it starts in a cycle: Zen 4 sends such a vector through a 256-bit unit in halves,
+/// others with AVX-512 have two units for them.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn wide_multiply_adds() -> usize {
+    const ZEN_4: u8 = 25;
+    let id = raw_cpuid::CpuId::new();
+    let vendor = id.get_vendor_info();
+    let family = id.get_feature_info().map(|info| info.family_id());
+    let halves = vendor.is_some_and(|vendor| vendor.as_str() == "AuthenticAMD") && family == Some(ZEN_4);
+    if halves { 1 } else { 2 }
+}
+
 /// Its architecture: other processors do not say more to a program.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn name() -> String {
@@ -55,6 +67,12 @@ pub(crate) fn name() -> String {
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn caches() -> Caches {
     Caches::TYPICAL
+}
+
+/// None of the others has such vectors.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn wide_multiply_adds() -> usize {
+    2
 }
 
 #[cfg(test)]

@@ -28,54 +28,44 @@ pub(super) fn fit(typical: &Machine, fee: &Running, streams: (&[Running], &[Runn
     machine.gigahertz = gigahertz();
     machine.constants.step_ns = fee.measured_ns();
     set_bandwidths(&mut machine, streams);
-    // Some processors start two multiply-adds of the widest vectors in a cycle, some one; a share of a half would say the
-    // same of long sums, but not of what waits for loads.
-    let fitted = [typical.fma_ports, 1].map(|ports| {
-        let mut machine = machine.clone();
-        machine.fma_ports = ports;
-        for _ in 0..PASSES {
-            for &field in FITTED {
-                search(&mut machine, typical, field, kernels);
-            }
+    for _ in 0..PASSES {
+        for (field, most) in FITTED {
+            search(&mut machine, typical, *field, *most, kernels);
         }
-        machine
-    });
-    let best = fitted
-        .into_iter()
-        .min_by(|a, b| error(a, kernels).total_cmp(&error(b, kernels)));
-    best.expect("there are two")
+    }
+    machine
 }
 
 /// Gives access to one constant.
 type Field = fn(&mut Constants) -> &mut f64;
 
-/// What is fitted, the most certain first.
-const FITTED: &[Field] = &[
-    |constants| &mut constants.contraction_share,
-    |constants| &mut constants.tile_cycles,
-    |constants| &mut constants.operation_cycles,
-    |constants| &mut constants.function_cycles,
-    |constants| &mut constants.element_cycles,
-    |constants| &mut constants.turn_cycles,
-    |constants| &mut constants.loop_cycles,
-    |constants| &mut constants.gradient_share,
+/// What is fitted, the most certain first, and the most that it can be.
+const FITTED: &[(Field, f64)] = &[
+    (|constants| &mut constants.contraction_share, 1.0),
+    (|constants| &mut constants.tile_cycles, f64::INFINITY),
+    (|constants| &mut constants.operation_cycles, f64::INFINITY),
+    (|constants| &mut constants.function_cycles, f64::INFINITY),
+    (|constants| &mut constants.element_cycles, f64::INFINITY),
+    (|constants| &mut constants.turn_cycles, f64::INFINITY),
+    (|constants| &mut constants.loop_cycles, f64::INFINITY),
+    (|constants| &mut constants.gradient_share, 1.0),
 ];
 
 /// Moves one constant to its best value.
-fn search(machine: &mut Machine, typical: &Machine, field: Field, kernels: &[Running]) {
+fn search(machine: &mut Machine, typical: &Machine, field: Field, most: f64, kernels: &[Running]) {
     let start = *field(&mut typical.constants.clone());
     let (mut low, mut high) = ((start / RANGE).ln(), (start * RANGE).ln());
     for _ in 0..NARROWINGS {
         let width = (high - low) / f64::from(POINTS);
         let mut error_at = |step: i32| {
-            *field(&mut machine.constants) = f64::from(step).mul_add(width, low).exp();
+            *field(&mut machine.constants) = f64::from(step).mul_add(width, low).exp().min(most);
             error(machine, kernels)
         };
         let errors: Vec<f64> = (0..=POINTS).map(&mut error_at).collect();
         let best = (0..errors.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b]));
         let best = best.expect("there are points") as f64;
         let center = best.mul_add(width, low);
-        *field(&mut machine.constants) = center.exp();
+        *field(&mut machine.constants) = center.exp().min(most);
         (low, high) = (center - width, center + width);
     }
 }

@@ -189,6 +189,11 @@ impl Machine {
         Ok(())
     }
 
+    /// Whether so many bytes fit a cache.
+    pub(crate) fn caches_hold(&self, bytes: f64) -> bool {
+        self.caches.iter().any(|cache| bytes <= cache.bytes as f64)
+    }
+
     /// Nanoseconds to move so many bytes that lie among `held` bytes which are used again and again: from the nearest
     /// cache that holds these, or from memory.
     pub(crate) fn stream_ns(&self, bytes: f64, held: f64) -> f64 {

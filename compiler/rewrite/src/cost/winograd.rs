@@ -19,9 +19,9 @@ const TILES: (f64, f64) = (16.0, 96.0);
 /// Share of the shorter of arithmetic and reading weights that does not hide behind the longer: with few tiles, a weight
 /// is used for no longer than it takes to come.
 const NOT_HIDDEN: f64 = 0.5;
-/// What a byte of transformed weights costs in a run of a network that no cache holds, beside the time to read it: such a
-/// network is short of memory, and 40 us for each MB decide where tiles are as good as equal.
-const NS_PER_BYTE_HELD: f64 = 0.04;
+/// Transformed weights of a network that no cache holds may be so many times as large as they were: it is short of memory,
+/// and larger tiles, whose weights come from there, are hardly faster.
+const MOST_GROWTH: f64 = 3.0;
 
 /// `y = x * w` by tiles.
 pub(super) fn winograd(site: &Site<'_>) -> f64 {
@@ -43,6 +43,10 @@ pub(super) fn winograd(site: &Site<'_>) -> f64 {
     let along = |axis: usize, extent: f64| (extent / dilation[axis]).ceil() / results[axis];
     let tiles = along(0, rows).ceil() * dilation[0] * along(1, columns).ceil() * dilation[1];
     let points: f64 = [0, 1].map(|axis| results[axis] + kernel[axis] - 1.0).iter().product();
+
+    if points > MOST_GROWTH * taps && !machine.caches_hold(site.place.network_bytes as f64) {
+        return f64::INFINITY;
+    }
 
     let total = tiles * site.samples();
     let fitting = SCRATCH / (points * (depth + width) * ELEMENT);
@@ -87,15 +91,6 @@ pub(super) fn winograd(site: &Site<'_>) -> f64 {
     } else {
         0.0
     };
-    let held = if machine
-        .caches
-        .iter()
-        .all(|cache| site.place.network_bytes > cache.bytes)
-    {
-        transformed.weight_bytes(machine) * NS_PER_BYTE_HELD
-    } else {
-        0.0
-    };
-    let ns = products + machine.cycles_ns(transforms) + held;
+    let ns = products + machine.cycles_ns(transforms);
     ns.max(product.activations_ns(machine, site.samples())) + packing + source_ns(site, &rule.window)
 }
