@@ -88,6 +88,13 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
 /// result depends on it.
 #[must_use]
 pub fn optimize_observed(graph: &Graph, options: &Options, observe: &mut dyn FnMut(&Phase)) -> Optimized {
+    // egg reads a clock around every rebuilding, whose first use takes milliseconds to calibrate it: longer than all that
+    // is done here for a small network. Nobody asks for these times, so its clock stands still.
+    let (still, _) = quanta::Clock::mock();
+    quanta::with_clock(&still, || run(graph, options, observe))
+}
+
+fn run(graph: &Graph, options: &Options, observe: &mut dyn FnMut(&Phase)) -> Optimized {
     let catalog = rules::all();
     let scopes: &[Scope] = if graph.updates().is_empty() {
         &[Scope::Any, Scope::Inference]
