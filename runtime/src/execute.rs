@@ -17,6 +17,7 @@ use crate::ports;
 pub use crate::ports::{InputRef, OutputMut, RunError};
 use crate::program::{Call, Location, ParameterSlot, Port, Program};
 use crate::tensor::{Data, Tensor};
+use crate::whole::WholeFunction;
 
 /// Below this estimate of a call's work, waking other threads costs more than they save.
 const ALONE_BELOW_NS: u64 = 3_000;
@@ -69,6 +70,8 @@ pub struct Session {
 #[derive(Debug, Default)]
 struct Addresses {
     arguments: Vec<*mut u8>,
+    /// Where each memory starts, in the order of [`crate::whole::Bases`].
+    bases: Vec<*mut u8>,
     inputs: Vec<*mut u8>,
     outputs: Vec<*mut u8>,
 }
@@ -106,6 +109,7 @@ impl Session {
             runs_outdate_prologue: program.prologue.iter().flat_map(|call| &call.arguments).any(updated),
             addresses: Addresses {
                 arguments: Vec::with_capacity(most_arguments),
+                bases: Vec::with_capacity(program.bases().count(program.constants.len())),
                 inputs: Vec::with_capacity(program.inputs.len()),
                 outputs: Vec::with_capacity(program.outputs.len()),
             },
@@ -202,6 +206,13 @@ impl Session {
     /// All calls for some samples.
     fn run_calls(&mut self, batch: usize) {
         let program = Arc::clone(&self.program);
+        let alone = || self.threads() == 1 || program.calls.iter().all(|call| is_short(call, batch as u64));
+        if let Some(whole) = program.whole
+            && self.call_ns.is_none()
+            && alone()
+        {
+            return self.run_whole(whole, batch);
+        }
         for (index, call) in program.calls.iter().enumerate() {
             let start = self.call_ns.is_some().then(Instant::now);
             self.call(call, batch);
@@ -209,6 +220,21 @@ impl Session {
                 times[index] += u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
             }
         }
+    }
+
+    /// All calls for some samples as one, on this thread.
+    fn run_whole(&mut self, whole: WholeFunction, batch: usize) {
+        let Addresses {
+            bases, inputs, outputs, ..
+        } = &mut self.addresses;
+        bases.clear();
+        bases.extend([&self.prepared, &self.batched, &self.fixed].map(Region::address));
+        bases.extend(inputs.iter().chain(&*outputs));
+        bases.extend(self.parameters.iter().map(BoundParameter::address));
+        bases.extend(self.program.constants.iter().map(address_of));
+        // SAFETY: it makes the program's calls, for which what is said in `call` holds, with addresses that `resolve` would
+        // give, and all tasks of each. The first thread's scratch is this thread's.
+        unsafe { whole(bases.as_ptr(), batch as u64, self.scratch.address()) }
     }
 
     /// Runs on tensors by name and gives the outputs by name; batched ones have the batch in front. The batch is that of
@@ -338,7 +364,7 @@ impl Session {
             unsafe { function(operands.get(), samples, first, last, room.of(thread)) }
         };
         let count = call.tasks.count(samples);
-        if estimated_ns(call, samples) < ALONE_BELOW_NS && count > 0 {
+        if is_short(call, samples) && count > 0 {
             task(0, 0, count);
         } else {
             self.pool.run(count, &task);
@@ -407,6 +433,11 @@ fn address_of(constant: &Tensor) -> *mut u8 {
         Data::U8(values) => values.as_ptr().cast_mut(),
         Data::I8(values) => values.as_ptr().cast::<u8>().cast_mut(),
     }
+}
+
+/// Whether other threads would take longer to wake than one takes for a call.
+const fn is_short(call: &Call, batch: u64) -> bool {
+    estimated_ns(call, batch) < ALONE_BELOW_NS
 }
 
 /// About how long one thread takes for a call.

@@ -22,6 +22,7 @@ pub mod recipe;
 pub mod tensor;
 pub mod train;
 pub mod weights;
+pub mod whole;
 
 pub use init::Init;
 pub use tensor::{DType, Data, Shape, Tensor};

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::init::Init;
 use crate::tensor::{DType, Shape, Tensor};
+use crate::whole::{Bases, WholeFunction};
 
 /// The one signature of compiled kernels.
 ///
@@ -187,6 +188,9 @@ pub struct Program {
     pub prologue: Vec<Call>,
     /// Calls of every run, in order.
     pub calls: Vec<Call>,
+    /// The same calls as one function, if there is one.
+    #[serde(skip)]
+    pub whole: Option<WholeFunction>,
     /// Bytes of prepared memory.
     pub prepared_bytes: usize,
     /// Bytes of arena for each sample.
@@ -261,6 +265,16 @@ impl Program {
             Location::Output { .. } | Location::Prepared { .. } | Location::Batched { .. } | Location::Fixed { .. } => {
                 true
             }
+        }
+    }
+
+    /// The order in which [`Self::whole`] is given where memories start.
+    #[must_use]
+    pub const fn bases(&self) -> Bases {
+        Bases {
+            inputs: self.inputs.len(),
+            outputs: self.outputs.len(),
+            parameters: self.parameters.len(),
         }
     }
 

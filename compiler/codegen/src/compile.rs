@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use cranelift_module::FuncId;
-use netc_runtime::program::{self, Call, Location, Program};
+use netc_runtime::program::{self, Call, Location, Program, Tasks};
+use netc_runtime::whole::Bases;
 use netc_schedule::{Machine, Place, Plan, Port, Step, View};
 
 use crate::error::CodegenError;
@@ -27,6 +28,7 @@ pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> 
     let mut assembler = Assembler::new(host_module()?, level);
     let prologue = define(&plan.prologue, machine, &mut assembler)?;
     let steps = define(&plan.steps, machine, &mut assembler)?;
+    let whole = assembler.define_whole(&kernel_calls(plan, &steps), bases(plan))?;
     let code_bytes = assembler.code_bytes();
     let code = Code::finish(assembler)?;
     let scratch_bytes = prologue.iter().chain(&steps).map(|each| each.scratch_bytes).max();
@@ -45,6 +47,7 @@ pub fn compile(plan: &Plan, machine: &Machine) -> Result<Program, CodegenError> 
         constants: plan.constants.clone(),
         prologue: calls(&plan.prologue, &prologue),
         calls: calls(&plan.steps, &steps),
+        whole: Some(code.whole(whole)),
         prepared_bytes: plan.prepared_bytes,
         batched_bytes: plan.batched_bytes,
         fixed_bytes: plan.fixed_bytes,
@@ -103,7 +106,7 @@ pub(crate) fn level_of(machine: &Machine) -> Result<Option<Level>, CodegenError>
 
 struct Defined {
     id: FuncId,
-    tasks: program::Tasks,
+    tasks: Tasks,
     scratch_bytes: usize,
 }
 
@@ -123,6 +126,20 @@ fn define<M: cranelift_module::Module>(
     steps.iter().map(one).collect()
 }
 
+/// The calls of a run, for the function that makes all of them.
+fn kernel_calls(plan: &Plan, steps: &[Defined]) -> Vec<(FuncId, Tasks, Vec<Location>)> {
+    let one = |(step, defined): (&Step, &Defined)| (defined.id, defined.tasks, locations(plan, step));
+    plan.steps.iter().zip(steps).map(one).collect()
+}
+
+fn bases(plan: &Plan) -> Bases {
+    Bases {
+        inputs: plan.inputs.len(),
+        outputs: plan.outputs.len(),
+        parameters: plan.parameters.len(),
+    }
+}
+
 fn call(plan: &Plan, step: &Step, defined: &Defined, code: &Code) -> Call {
     let operands = || step.reads.iter().chain([&step.write]);
     let bytes = |batched: bool| {
@@ -136,12 +153,18 @@ fn call(plan: &Plan, step: &Step, defined: &Defined, code: &Code) -> Call {
         kernel: step.kernel.name().to_owned(),
         function: code.function(defined.id),
         tasks: defined.tasks,
-        arguments: operands().map(|view| location(plan, view)).collect(),
+        arguments: locations(plan, step),
         macs: step.macs,
         batched_bytes: bytes(true),
         fixed_bytes: bytes(false),
         batched: operands().any(View::is_batched),
     }
+}
+
+/// A call's operands: reads, then the write.
+fn locations(plan: &Plan, step: &Step) -> Vec<Location> {
+    let operands = step.reads.iter().chain([&step.write]);
+    operands.map(|view| location(plan, view)).collect()
 }
 
 fn location(plan: &Plan, view: &View) -> Location {
@@ -330,9 +353,13 @@ mod tests {
             let mut session =
                 Session::with_tensors(std::sync::Arc::new(program), Options::default(), values.into()).unwrap();
             let x = Tensor::from_f32(vec![2, 5], vec![1.0, 0.0, 2.0, 0.0, 0.0, -1.0, -1.0, 0.0, 0.0, 1.0]).unwrap();
-            let y = session.run_tensors(&[("x", &x)]).unwrap();
-            // Rows of W: -7..-3, -2..2, 3..7.
-            assert_eq!(y[0].1.as_f32().unwrap(), [0.0, 0.0, 16.0, 11.0, 7.0, 3.0]);
+            // As one call, and call by call.
+            for profiled in [false, true] {
+                session.profile(profiled);
+                let y = session.run_tensors(&[("x", &x)]).unwrap();
+                // Rows of W: -7..-3, -2..2, 3..7.
+                assert_eq!(y[0].1.as_f32().unwrap(), [0.0, 0.0, 16.0, 11.0, 7.0, 3.0]);
+            }
         }
     }
 

@@ -12,11 +12,13 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Module, ModuleError, default_libcall_names};
-use netc_runtime::program::KernelFunction;
+use netc_runtime::program::{KernelFunction, Location, Tasks};
+use netc_runtime::whole::{Bases, WholeFunction};
 
 use crate::error::CodegenError;
 use crate::ir::Kernel;
 use crate::lower_cranelift;
+use crate::whole::{self, KernelCall};
 use crate::x86::{self, Level};
 
 /// Functions start at a cache line.
@@ -88,6 +90,43 @@ impl<M: Module> Assembler<M> {
         Ok(self.context.compiled_code().map_or(0, |code| code.code_buffer().len()))
     }
 
+    /// Compiles the function that makes these calls of kernels defined before.
+    ///
+    /// Errors: [`CodegenError::Backend`] if Cranelift refuses it.
+    pub(crate) fn define_whole(
+        &mut self,
+        calls: &[(FuncId, Tasks, Vec<Location>)],
+        order: Bases,
+    ) -> Result<FuncId, CodegenError> {
+        let failed = |error: ModuleError| CodegenError::Backend {
+            kernel: "whole".to_owned(),
+            reason: format!("{error:?}"),
+        };
+        self.module.clear_context(&mut self.context);
+        let function = &mut self.context.func;
+        whole::set_signature(&mut function.signature);
+        let id = self
+            .module
+            .declare_anonymous_function(&function.signature)
+            .map_err(failed)?;
+        let mut declared = |(kernel, tasks, arguments): &(FuncId, Tasks, Vec<Location>)| {
+            let reference = self.module.declare_func_in_func(*kernel, function);
+            // Called by its address: nothing says that functions lie near each other.
+            function.dfg.ext_funcs[reference].colocated = false;
+            KernelCall {
+                function: reference,
+                tasks: *tasks,
+                arguments: arguments.clone(),
+            }
+        };
+        let calls: Vec<KernelCall> = calls.iter().map(&mut declared).collect();
+        let config = self.module.target_config();
+        whole::lower(&calls, order, function, &mut self.frontend, config);
+        self.module.define_function(id, &mut self.context).map_err(failed)?;
+        self.code_bytes += self.context.compiled_code().map_or(0, |code| code.code_buffer().len());
+        Ok(id)
+    }
+
     /// Bytes of code so far.
     pub(crate) const fn code_bytes(&self) -> usize {
         self.code_bytes
@@ -154,6 +193,14 @@ impl Code {
         // SAFETY: `code` is the start of a function compiled with `lower_cranelift::set_signature`'s five integers and
         // the platform's C calling convention, which is `KernelFunction`'s type.
         unsafe { std::mem::transmute::<*const u8, KernelFunction>(code) }
+    }
+
+    /// The function of all calls, by [`Assembler::define_whole`].
+    pub(crate) fn whole(&self, id: FuncId) -> WholeFunction {
+        let code = self.module.0.get_finalized_function(id);
+        // SAFETY: `code` is the start of a function compiled with `whole::set_signature`'s three integers and the
+        // platform's C calling convention, which is `WholeFunction`'s type.
+        unsafe { std::mem::transmute::<*const u8, WholeFunction>(code) }
     }
 
     /// What must live as long as any function is called.

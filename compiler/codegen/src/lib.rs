@@ -27,6 +27,7 @@ mod math;
 mod print;
 mod uses;
 mod verify;
+mod whole;
 mod x86;
 
 #[cfg(test)]

@@ -149,6 +149,7 @@ pub(crate) fn affine() -> Program {
             call("total", copy_one, Tasks::fixed(1), &[total, output(1)]),
             call("count", count_up, Tasks::fixed(1), &[parameter(1)]),
         ],
+        whole: None,
         prepared_bytes: 128,
         batched_bytes: 2 * SAMPLE_BYTES,
         scratch_bytes: SAMPLE_BYTES,
