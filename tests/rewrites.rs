@@ -63,21 +63,29 @@ fn model(name: &str) -> Network {
 }
 
 /// How a graph is rewritten before it is compiled.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Rewrites {
     /// Not at all.
     None,
-    /// By bit-exact rules.
-    Strict,
+    /// By bit-exact rules, those that pay on this machine.
+    Strict(rewrite::Machine),
     /// By all rules that run by default.
     All,
+}
+
+/// Machines on which other layouts and other rules pay.
+fn machines() -> [rewrite::Machine; 2] {
+    [rewrite::Machine::reference(), rewrite::Machine::avx512()]
 }
 
 fn session(graph: &Graph, rewrites: Rewrites) -> Session {
     let machine = Machine::portable();
     let rewritten = match rewrites {
         Rewrites::None => graph.clone(),
-        Rewrites::Strict => rewrite::optimize(graph, &rewrite::Options::strict()).graph,
+        Rewrites::Strict(machine) => {
+            let strict = rewrite::Options::strict();
+            rewrite::optimize(graph, &rewrite::Options { machine, ..strict }).graph
+        }
         Rewrites::All => rewrite::optimize(graph, &rewrite::Options::default()).graph,
     };
     let program = codegen::compile(&plan(&rewritten, &machine), &machine).expect("every kernel has code");
@@ -150,11 +158,11 @@ fn compare(name: &str) {
 
     let mut written = session(forward, Rewrites::None);
     let expected = run(&mut written, &samples);
-    assert_same_bits(
-        &expected,
-        &run(&mut session(forward, Rewrites::Strict), &samples),
-        &format!("{name}, strict"),
-    );
+    for machine in machines() {
+        let which = format!("{name}, strict for {}", machine.name);
+        let strictly = run(&mut session(forward, Rewrites::Strict(machine)), &samples);
+        assert_same_bits(&expected, &strictly, &which);
+    }
     let mut rewritten = session(forward, Rewrites::All);
     assert_close(
         &expected,
@@ -164,8 +172,11 @@ fn compare(name: &str) {
     );
 
     let trained = run(&mut session(&training, Rewrites::None), &step_inputs);
-    let strictly = run(&mut session(&training, Rewrites::Strict), &step_inputs);
-    assert_same_bits(&trained, &strictly, &format!("{name}, strict step"));
+    for machine in machines() {
+        let which = format!("{name}, strict step for {}", machine.name);
+        let strictly = run(&mut session(&training, Rewrites::Strict(machine)), &step_inputs);
+        assert_same_bits(&trained, &strictly, &which);
+    }
     let rewritten_step = run(&mut session(&training, Rewrites::All), &step_inputs);
     assert_close(&trained, &rewritten_step, STEP_TOLERANCE, &format!("{name}, step"));
 

@@ -37,9 +37,11 @@ pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<
     let mut ways = match operator {
         // The caller's memory.
         Operator::Input(_) => all(&[First]),
-        // A flattened image is the image, in the order in which that lies; a dense layer's weights are packed for either.
+        // A flattened image is the image, in the order in which that lies; a dense layer's weights are packed for either,
+        // and summed in that order: channels last where no layout was chosen.
         Operator::Reshape(_) if output.ty.shape.rank() == 1 => all(&Layout::ALL),
-        Operator::Dense(_) | Operator::GlobalAveragePool(_) | Operator::GlobalMaxPool(_) => all(&Layout::ALL),
+        Operator::Dense(_) if !rounds => all(&[Last]),
+        Operator::Dense(_) | Operator::GlobalMaxPool(_) => all(&Layout::ALL),
         Operator::Conv(rule) => contraction(&rule.window, inputs, output),
         Operator::MaxPool(rule) if fits_columns(&rule.window) => all(&Layout::ALL),
         Operator::AveragePool(rule) if fits_columns(&rule.window) => all(&Layout::ALL),
@@ -47,7 +49,7 @@ pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<
         Operator::AveragePoolGrad(rule) if tiles_in_pairs(&rule.window) => all(&Layout::ALL),
         // Lanes that are columns sum in another order.
         Operator::ConvGradWeight(rule) if rounds && sums_by_columns(&rule.window, inputs[1].ty) => all(&[Last, First]),
-        Operator::ChannelSum(_) | Operator::Reduce(_) if rounds => all(&Layout::ALL),
+        Operator::ChannelSum(_) | Operator::GlobalAveragePool(_) | Operator::Reduce(_) if rounds => all(&Layout::ALL),
         // Loops with a stride on each side.
         Operator::Transpose(_) | Operator::Expand(_) | Operator::Take(_) => all(&Layout::ALL),
         // Integers are read and written one by one, in any order.
