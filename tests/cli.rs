@@ -182,6 +182,12 @@ fn models_come_and_go() {
         "fmt --check networks/digits.net",
         "check networks/digits.net",
         "run digits.onnx --input models/data/digits/seven.png",
+        // Paths of settings are those of the folder that the command is typed in.
+        "eval digits.onnx --cpu portable --set data=idx(\"models/data/digits\",fit=enlarge,std=0.00392156862745098)",
+        "eval networks/digits.net --weights networks/digits.safetensors --cpu portable --set data=idx(\"models/data/digits\") --set data.fit=enlarge --set data.std=0.00392156862745098",
+        "eval digits.onnx",
+        "eval digits.onnx --set batch=7",
+        "eval networks/digits.net --set data=idx(\"models/data/digits\")",
         "export networks/digits.net --weights networks/digits.safetensors -o digits.onnx",
         "export networks/digits.net --weights networks/digits.safetensors -o again.onnx",
         "export digits.onnx -o digits.onnx",
@@ -301,7 +307,7 @@ fn fmt_writes_only_what_changes() {
 fn training_ends_in_weights_that_eval_and_run_take() {
     let folder = Folder::with_files();
     let train = folder.run(
-        "train models/lenet5.net --set epochs=1 --set data.path=\"data/digits\" --cpu portable --json -o w.safetensors",
+        "train models/lenet5.net --set epochs=1 --set data.path=\"models/data/digits\" --cpu portable --json -o w.safetensors",
     );
     assert_eq!(
         train.status.code(),

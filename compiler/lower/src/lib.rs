@@ -66,7 +66,8 @@ pub struct Request {
     pub net: Option<String>,
     /// Values for the net's arguments, in place of their defaults: `--arg length=3600`.
     pub arguments: BTreeMap<String, i64>,
-    /// Changes to the net's recipe, applied in order: `--set optimizer.lr=0.1`.
+    /// Changes to the net's recipe, applied in order: `--set optimizer.lr=0.1`. With `data` among them, a net without a
+    /// recipe has this one.
     pub settings: Vec<Setting>,
 }
 
@@ -77,7 +78,7 @@ pub struct Lowered {
     pub graph: Graph,
     /// Its layers, in the order of the text.
     pub layers: Vec<LayerInfo>,
-    /// How to train it, if the text says so.
+    /// How to train it, if the text or a setting says so.
     pub train: Option<Train>,
     /// What is odd but no mistake.
     pub warnings: Diagnostics,

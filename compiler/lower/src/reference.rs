@@ -82,7 +82,7 @@ fn argument_line(text: &mut String, argument: &Argument, indent: &str) {
 pub fn recipes() -> String {
     let mut text = String::from(
         "`train NET { … }` says how a net is trained; only `data` must be there. `--set epochs=3` replaces a field for one run, and\n\
-         `--set optimizer.lr=0.1` one argument of it.\n",
+         `--set optimizer.lr=0.1` one argument of it. Without a section, `--set 'data = idx(\"DIR\")'` is a recipe by itself.\n",
     );
     fields::ALL.iter().for_each(|field| field_entry(&mut text, field));
     text

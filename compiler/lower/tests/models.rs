@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use netc_diagnostics::{Sources, Style};
-use netc_lower::{FolderLoader, Lowered, Project, Request, Setting, lower};
+use netc_lower::{FolderLoader, Lowered, MemoryLoader, Project, Request, Setting, lower};
+use netc_runtime::recipe::TrainRecipe;
 
 fn path(model: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models")).join(format!("{model}.net"))
@@ -94,6 +95,40 @@ fn settings_change_the_recipe() {
     let written = lowered("lenet5").train.expect("lenet5 has a recipe").recipe;
     assert_eq!(changed.data, written.data);
     assert_eq!(changed.loss, written.loss);
+}
+
+#[test]
+fn settings_with_data_are_a_recipe() {
+    let text = "net n { input x: f32[1, 8, 8]  x |> flatten |> dense(4) |> output y }";
+    let loader = MemoryLoader::new().with("below/n.net", text);
+    let mut sources = Sources::new();
+    let project = Project::load(&loader, "below/n.net", &mut sources).unwrap();
+    let mut of = |settings: &[&str]| {
+        let settings = settings.iter().map(|text| Setting::parse(text, &mut sources).unwrap());
+        let request = Request {
+            settings: settings.collect(),
+            ..Request::default()
+        };
+        let lowered = lower(&project, &sources, &request).unwrap_or_else(|found| panic!("{found}"));
+        let train = lowered.train.expect("data make a recipe");
+        let origin = sources.name(train.data_origin()).unwrap().to_owned();
+        (train.recipe, origin)
+    };
+    let (plain, origin) = of(&["data=idx(\"digits\")"]);
+    assert_eq!(plain, TrainRecipe::new(plain.data.clone()));
+    assert_eq!(plain.data.path(), "digits");
+    // Not the folder of the net.
+    assert_eq!(origin, "the command line");
+    let (changed, _) = of(&["batch=7", "data=idx(\"digits\")", "data.std=0.5", "optimizer.lr=0.5"]);
+    assert_eq!((changed.batch, changed.data.std()), (7, [0.5].as_slice()));
+    assert_eq!(changed.optimizer.base_learning_rate(), 0.5);
+    // A path in a section is one of its file's folder, until a setting gives another.
+    let lenet = lowered("lenet5").train.expect("lenet5 has a recipe");
+    assert_eq!(lenet.data_origin(), lenet.span.file);
+    let moved = lowered_as("lenet5", &[], &["data.path=\"elsewhere\""]).train.unwrap();
+    assert_ne!(moved.data_origin(), moved.span.file);
+    let fitted = lowered_as("lenet5", &[], &["data.fit=crop"]).train.unwrap();
+    assert_eq!(fitted.data_origin(), fitted.span.file);
 }
 
 /// A row for each layer: name, output shape, parameters with their shapes.

@@ -147,7 +147,7 @@ fn used_files_bring_their_names() {
     );
     let train = lowered.train.as_ref().expect("the root file says how to train it");
     assert_eq!(train.recipe.epochs, 7);
-    assert_eq!(sources.name(train.file), Some("root.net"));
+    assert_eq!(sources.name(train.span.file), Some("root.net"));
     assert_eq!(sources.slice(train.span_of("epochs")), Some("rounds"));
     assert_eq!(sources.slice(train.span_of("data.path")), Some("\"d\""));
     insta::assert_snapshot!(table(&lowered), @r"

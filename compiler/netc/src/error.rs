@@ -37,9 +37,16 @@ pub enum Error {
     TrainingGraph(#[from] TrainingGraphError),
     /// There is no recipe.
     #[error(
-        "`{net}` has no `train` section: write one below the net, such as `train {net} {{ data = idx(\"data/digits\") }}`"
+        "`{net}` has no `train` section: write one below the net, such as `train {net} {{ data = idx(\"data/digits\") }}`, \
+         or give `netc train` and `netc eval` its data with `--set 'data = idx(\"data/digits\")'`"
     )]
     NoRecipe {
+        /// The net.
+        net: String,
+    },
+    /// There are no weights.
+    #[error("`{net}` brings no weights, as an ONNX model does: give a file of them")]
+    NoWeights {
         /// The net.
         net: String,
     },

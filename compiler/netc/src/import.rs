@@ -7,6 +7,8 @@ use netc_diagnostics::{Diagnostics, Sources};
 use netc_lower::MemoryLoader;
 use netc_onnx::{ImportOptions, Imported};
 use netc_runtime::Tensor;
+use netc_runtime::bind::{self, ParameterSource};
+use netc_runtime::program::Program;
 use netc_runtime::weights::Weights;
 
 use crate::error::Error;
@@ -51,6 +53,17 @@ impl Network {
             .iter()
             .map(|weight| (weight.key().to_owned(), weight.tensor()));
         Some(tensors.collect())
+    }
+
+    /// Where the parameters of a program of this network come from: the weights that came with an ONNX model.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub(crate) fn imported_sources(&self, program: &Program) -> Result<Vec<ParameterSource>, Error> {
+        let weights = self.imported_weights().ok_or_else(|| Error::NoWeights {
+            net: self.name().to_owned(),
+        })?;
+        Ok(bind::sources(program, weights.into_iter().collect())?)
     }
 
     /// The network with these weights as the bytes of an ONNX model.

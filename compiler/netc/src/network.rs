@@ -25,7 +25,7 @@ pub struct LoadOptions {
     pub net: Option<String>,
     /// Values for the net's arguments, in place of their defaults.
     pub arguments: Vec<(String, i64)>,
-    /// Changes to the recipe, `optimizer.lr=0.1`, in order.
+    /// Changes to the recipe, `optimizer.lr=0.1`, in order. With `data=…` among them, they are one by themselves.
     pub settings: Vec<String>,
     /// Numbers for extents of an ONNX model that have names, `sequence=128`.
     pub extents: Vec<(String, usize)>,
@@ -183,7 +183,7 @@ impl Network {
         &self.lowered.graph
     }
 
-    /// How to train it, if the text says so.
+    /// How to train it, if the text or a setting says so.
     #[must_use]
     pub fn recipe(&self) -> Option<&TrainRecipe> {
         self.lowered.train.as_ref().map(|train| &train.recipe)
@@ -206,14 +206,16 @@ impl Network {
             .map_or(Loss::CrossEntropy { label_smoothing: 0.0 }, |recipe| recipe.loss)
     }
 
-    /// The folder that paths in the recipe are relative to: that of the file it is written in.
+    /// The folder that the path of the data is relative to: that of the file it is written in, and the current one for
+    /// what a setting says.
     #[must_use]
     pub fn recipe_folder(&self) -> &Path {
+        // Settings are texts without a folder.
         let name = self
             .lowered
             .train
             .as_ref()
-            .and_then(|train| self.sources.name(train.file));
+            .and_then(|train| self.sources.name(train.data_origin()));
         name.and_then(|name| Path::new(name).parent()).unwrap_or(Path::new(""))
     }
 

@@ -135,7 +135,8 @@ impl Training {
     }
 }
 
-/// The folder of the recipe's data: `data` as it is if given, else the recipe's, relative to the recipe's file.
+/// The folder of the recipe's data: `data` as it is if given, else the recipe's, relative to the file that says so, or to
+/// the current folder if a setting does.
 #[must_use]
 pub fn data_folder(network: &Network, source: &DataSource, data: Option<&Path>) -> PathBuf {
     data.map_or_else(|| network.recipe_folder().join(source.path()), Path::to_path_buf)
@@ -160,20 +161,25 @@ pub fn load_halves(network: &Network, data: Option<&Path>) -> Result<Halves, Err
     Ok(Halves { train, test })
 }
 
-/// Measures a weight file on one half of the data; the recipe says how samples become inputs, and which loss.
+/// Measures a weight file, or without one the weights that an ONNX model brings, on one half of the data; the recipe says
+/// how samples become inputs, and which loss.
 ///
 /// # Errors
-/// If weights or data cannot be read or do not fit.
+/// If there are no weights, or weights or data cannot be read or do not fit.
 pub fn measure(
     network: &Network,
-    weights: &Path,
+    weights: Option<&Path>,
     dataset: Arc<Dataset>,
     source: &DataSource,
     batch: usize,
     options: &Options,
 ) -> Result<Evaluation, Error> {
     let compiled = network.compile_for(&Purpose::Evaluation(network.loss()), options)?;
-    let mut sources = compiled.sources(weights)?.into_iter();
+    let mut sources = match weights {
+        Some(weights) => compiled.sources(weights)?,
+        None => network.imported_sources(compiled.program())?,
+    }
+    .into_iter();
     let mut evaluator = Evaluator::new(Arc::clone(compiled.program()), options.session(), |slot| {
         sources.next().ok_or_else(|| BindError::Missing {
             name: slot.name.clone(),

@@ -365,7 +365,7 @@ const DATA_ARGUMENTS: [Argument; 4] = [
         "path",
         Kind::Text,
         Otherwise::Required,
-        "the folder, relative to the file of the recipe",
+        "the folder, relative to the file of the recipe; in a setting, to the current folder",
     ),
     argument(
         "fit",

@@ -1,7 +1,8 @@
 //! Recipes: the `train` section of a net, checked field by field, as plain data for the training loop.
 //!
 //! Fields and what they take are tables in `fields.rs`; a [`Setting`] from the command line replaces a field, or one
-//! argument of what it calls, before anything is checked, so that both are judged alike.
+//! argument of what it calls, before anything is checked, so that both are judged alike. Settings with `data` among them
+//! are a recipe by themselves: nothing else must be given.
 
 pub(crate) mod fields;
 mod setting;
@@ -24,14 +25,12 @@ use fields::{Choice, Field, Takes};
 
 pub use setting::Setting;
 
-/// The `train` section of a net.
+/// The recipe of a net: its `train` section with the settings in place, or settings alone.
 #[derive(Clone, Debug)]
 pub struct Train {
     /// What it says, as the training loop reads it.
     pub recipe: TrainRecipe,
-    /// The file it is written in: the path of its data is relative to that file's folder.
-    pub file: FileId,
-    /// All of it.
+    /// All of the section, or the setting that stands for one.
     pub span: Span,
     spans: BTreeMap<String, Span>,
 }
@@ -47,6 +46,19 @@ impl Train {
             .copied()
             .unwrap_or(self.span)
     }
+
+    /// The text that says where the data are: a file of the project, whose folder the path is relative to, or a setting.
+    #[must_use]
+    pub fn data_origin(&self) -> FileId {
+        self.span_of("data.path").file
+    }
+}
+
+/// What a recipe is made of: a section, or a setting that says where the data are.
+#[derive(Clone, Copy)]
+enum Written<'a> {
+    Section(&'a Section),
+    Setting(&'a Setting),
 }
 
 /// One field as it is to be checked: as written, with the settings in place.
@@ -88,20 +100,29 @@ impl<'a> Lower<'a> {
                 }
             }
         }
-        match train {
-            Some(section) => self.train(section, settings),
-            None => {
-                for setting in settings {
-                    let name = &selected.net.name.text;
-                    self.report(
-                        Diagnostic::error(codes::SETTING, format!("`{name}` has no `train` section to change"))
-                            .at(setting.span, "changes a recipe")
-                            .also(selected.net.name.span, "the net")
-                            .hint(format!("write `train {name} {{ data = … }}` below the net")),
-                    );
-                }
+        let data = settings
+            .iter()
+            .find(|setting| setting.field.text == "data" && setting.argument.is_none());
+        match (train, data, settings.first()) {
+            (Some(section), _, _) => {
+                let file = self.file_index(section.span.file);
+                self.train(Written::Section(section), file, settings)
+            }
+            (None, Some(data), _) => self.train(Written::Setting(data), selected.file, settings),
+            (None, None, Some(setting)) => {
+                let name = &selected.net.name.text;
+                self.report(
+                    Diagnostic::error(codes::SETTING, format!("`{name}` has no `train` section to change"))
+                        .at(setting.span, "changes a recipe")
+                        .also(selected.net.name.span, "the net")
+                        .hint(format!(
+                            "say where its data are, which is a recipe: `--set 'data = idx(\"folder\")'`; or write \
+                             `train {name} {{ data = … }}` below the net"
+                        )),
+                );
                 None
             }
+            (None, None, None) => None,
         }
     }
 
@@ -139,9 +160,13 @@ impl<'a> Lower<'a> {
         }
     }
 
-    fn train(&mut self, section: &Section, settings: &[Setting]) -> Option<Train> {
-        let given = self.given(section, settings);
-        let file = self.file_index(section.span.file);
+    /// `file` is the one whose constants the values see.
+    fn train(&mut self, written: Written<'_>, file: usize, settings: &[Setting]) -> Option<Train> {
+        let (fields, span) = match written {
+            Written::Section(section) => (section.fields.as_slice(), section.span),
+            Written::Setting(setting) => (&[][..], setting.span),
+        };
+        let given = self.given(fields, settings);
         let mut scope = Scope::new(file, Ground::Recipe, String::new());
         let mut spans = BTreeMap::new();
         let mut draft = fields::Draft::default();
@@ -155,7 +180,10 @@ impl<'a> Lower<'a> {
             spans.insert(field.name.text.clone(), field.value.span);
             is_complete &= self.field(known, &field, &mut draft, &mut spans, &mut scope).is_some();
         }
-        if draft.data.is_none() && !spans.contains_key("data") {
+        if let Written::Section(section) = written
+            && draft.data.is_none()
+            && !spans.contains_key("data")
+        {
             let message = format!("`train {}` has no `data`", section.net.text);
             self.report(
                 Diagnostic::error(codes::MISSING_FIELD, message)
@@ -169,8 +197,7 @@ impl<'a> Lower<'a> {
         }
         let train = Train {
             recipe: draft.finish()?,
-            file: section.span.file,
-            span: section.span,
+            span,
             spans,
         };
         for problem in train.recipe.problems() {
@@ -199,9 +226,9 @@ impl<'a> Lower<'a> {
     }
 
     /// The fields of a section, each once, with the settings in place.
-    fn given(&mut self, section: &Section, settings: &[Setting]) -> Vec<Given> {
+    fn given(&mut self, fields: &[netc_syntax::ast::Field], settings: &[Setting]) -> Vec<Given> {
         let mut given: Vec<Given> = Vec::new();
-        for field in &section.fields {
+        for field in fields {
             match given.iter().find(|known| known.name.text == field.name.text) {
                 Some(first) => {
                     let first = first.name.span;

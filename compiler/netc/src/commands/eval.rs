@@ -14,17 +14,22 @@ use crate::console;
 /// Measure a network on the test half of a data set
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  netc eval models/lenet5.net --weights lenet5.safetensors --data models/data/digits"
+    after_help = "Examples:\n  netc eval models/lenet5.net --weights lenet5.safetensors --data models/data/digits\n  \
+    netc eval model.onnx --set 'data = idx(\"MNIST\", std = 0.5)'"
 )]
 pub(super) struct Eval {
     #[command(flatten)]
     source: Source,
-    /// Its weights (safetensors)
+    /// Its weights (safetensors); an ONNX model brings its own
     #[arg(long, value_name = "W")]
-    weights: PathBuf,
+    weights: Option<PathBuf>,
     /// The data's folder [default: the recipe's]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Another value for a field of the recipe; may be given several times. `data=…` alone is a recipe, where the file has
+    /// none
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
@@ -46,7 +51,12 @@ struct Line {
 
 impl Eval {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let network = self.source.load()?;
+        let network = self.source.load_with(&self.settings)?;
+        if self.weights.is_none() && network.imported().is_none() {
+            return Ok(console::wrong_usage(
+                "a network needs weights to be measured: give `--weights W.safetensors`",
+            ));
+        }
         let recipe = network.expect_recipe()?;
         let folder = netc::data_folder(&network, &recipe.data, self.data.as_deref());
         let dataset =
@@ -55,7 +65,7 @@ impl Eval {
         let batch = recipe.batch as usize;
         let measured = netc::measure(
             &network,
-            &self.weights,
+            self.weights.as_deref(),
             Arc::new(dataset),
             &recipe.data,
             batch,

@@ -27,7 +27,8 @@ pub(super) struct Train {
     /// The data's folder, in place of the recipe's
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Another value for a field of the recipe; may be given several times
+    /// Another value for a field of the recipe; may be given several times. `data=…` alone is a recipe, where the file has
+    /// none
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// Where the weights go [default: NET.safetensors]; after each epoch, a checkpoint goes to the same name with `.ckpt`
