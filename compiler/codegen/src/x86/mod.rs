@@ -2,7 +2,7 @@
 //!
 //! Loads that are used once become memory operands, results are written straight into the variables they are assigned
 //! to ([`fold`]); what remains gets registers by linear scan ([`live`], [`allocate`]); then every statement becomes its
-//! instructions ([`emit`], [`vector`]). Kernels follow the System V calling convention, call nothing and touch no memory
+//! instructions ([`emit`], [`integers`], [`vector`], [`masks`]). Kernels follow the System V calling convention, call nothing and touch no memory
 //! below their frame but the red zone.
 
 mod allocate;
@@ -10,8 +10,10 @@ mod code;
 mod emit;
 mod fold;
 mod frame;
+mod integers;
 mod level;
 mod live;
+mod masks;
 mod partial;
 mod permute;
 mod vector;

@@ -6,7 +6,7 @@ use iced_x86::{Code, Instruction, MemoryOperand, Register as Machine};
 use super::code::{self, Width};
 use super::emit::Emitter;
 use super::level::Level;
-use super::vector::{SCRATCH_MASK, mask_register};
+use super::masks::{SCRATCH_MASK, mask_register};
 use crate::builder::ELEMENT_BYTES;
 use crate::ir::{Address, Register};
 
