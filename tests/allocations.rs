@@ -85,8 +85,8 @@ fn allocations_of_runs(network: &Network, purpose: &Purpose, batch: usize, threa
     let inputs: Vec<Data> = program.inputs.iter().map(|port| room(port, batch)).collect();
     let mut outputs: Vec<Data> = program.outputs.iter().map(|port| room(port, batch)).collect();
     let mut session = Session::with_init(program, session_options, 1).unwrap();
-    let inputs: Vec<InputRef<'_>> = inputs.iter().map(as_input).collect();
-    let mut outputs: Vec<OutputMut<'_>> = outputs.iter_mut().map(as_output).collect();
+    let inputs: Vec<InputRef<'_>> = inputs.iter().map(InputRef::of).collect();
+    let mut outputs: Vec<OutputMut<'_>> = outputs.iter_mut().map(OutputMut::of).collect();
     for _ in 0..WARM {
         session.run(batch, &inputs, &mut outputs).unwrap();
     }
@@ -107,23 +107,5 @@ fn room(port: &Port, batch: usize) -> Data {
         DType::F32 => Data::F32(vec![0.0; count]),
         DType::I32 => Data::I32(vec![0; count]),
         other => panic!("these networks have no ports of {other}"),
-    }
-}
-
-fn as_input(data: &Data) -> InputRef<'_> {
-    match data {
-        Data::F32(values) => InputRef::F32(values),
-        Data::I32(values) => InputRef::I32(values),
-        Data::U8(values) => InputRef::U8(values),
-        Data::I8(values) => InputRef::I8(values),
-    }
-}
-
-fn as_output(data: &mut Data) -> OutputMut<'_> {
-    match data {
-        Data::F32(values) => OutputMut::F32(values),
-        Data::I32(values) => OutputMut::I32(values),
-        Data::U8(values) => OutputMut::U8(values),
-        Data::I8(values) => OutputMut::I8(values),
     }
 }

@@ -120,7 +120,18 @@ pub enum RunError {
     },
 }
 
-impl InputRef<'_> {
+impl<'a> InputRef<'a> {
+    /// The elements of a tensor.
+    #[must_use]
+    pub fn of(data: &'a Data) -> Self {
+        match data {
+            Data::F32(values) => Self::F32(values),
+            Data::I32(values) => Self::I32(values),
+            Data::U8(values) => Self::U8(values),
+            Data::I8(values) => Self::I8(values),
+        }
+    }
+
     pub(crate) const fn extent(&self) -> (DType, usize) {
         match self {
             Self::F32(values) => (DType::F32, values.len()),
@@ -159,8 +170,9 @@ impl<'a> OutputMut<'a> {
         }
     }
 
-    /// The elements made for an output by [`room`].
-    pub(crate) fn of(data: &'a mut Data) -> Self {
+    /// The elements of a tensor.
+    #[must_use]
+    pub fn of(data: &'a mut Data) -> Self {
         match data {
             Data::F32(values) => Self::F32(values),
             Data::I32(values) => Self::I32(values),
@@ -244,12 +256,7 @@ pub(crate) fn match_inputs<'a>(
                 });
             }
         }
-        references.push(match tensor.data() {
-            Data::F32(values) => InputRef::F32(values),
-            Data::I32(values) => InputRef::I32(values),
-            Data::U8(values) => InputRef::U8(values),
-            Data::I8(values) => InputRef::I8(values),
-        });
+        references.push(InputRef::of(tensor.data()));
     }
     Ok((batch.unwrap_or(1), references))
 }

@@ -10,7 +10,7 @@ use crate::batches::Batch;
 use crate::data::{Dataset, Targets};
 use crate::execute::InputRef;
 use crate::program::{Port, Program};
-use crate::tensor::{DType, Data, Shape};
+use crate::tensor::{DType, Shape};
 
 /// Input: labels for cross-entropy, i32, one for each sample or pixel.
 pub const LABELS: &str = "labels";
@@ -175,14 +175,9 @@ impl Feeds {
 
     /// The inputs of one run, in the program's order.
     pub(super) fn inputs<'a>(&self, batch: &'a Batch, scalars: &'a Scalars) -> Vec<InputRef<'a>> {
-        let reference = |data: &'a Data| match data {
-            Data::F32(values) => InputRef::F32(values),
-            Data::I32(values) => InputRef::I32(values),
-            Data::U8(_) | Data::I8(_) => unreachable!("batches hold floats and labels"),
-        };
         let one = |feed: &Feed| match feed {
-            Feed::Samples => reference(batch.inputs.data()),
-            Feed::Targets => reference(batch.targets.data()),
+            Feed::Samples => InputRef::of(batch.inputs.data()),
+            Feed::Targets => InputRef::of(batch.targets.data()),
             Feed::LearningRate => InputRef::F32(&scalars.learning_rate),
             Feed::Correction1 => InputRef::F32(&scalars.corrections[0]),
             Feed::Correction2 => InputRef::F32(&scalars.corrections[1]),

@@ -317,8 +317,8 @@ impl Running {
 
     /// Nanoseconds of the layer in one run.
     fn call(&mut self) -> Result<f64, Error> {
-        let inputs: Vec<InputRef<'_>> = self.inputs.iter().map(borrow).collect();
-        let mut outputs: Vec<OutputMut<'_>> = self.outputs.iter_mut().map(borrow_mut).collect();
+        let inputs: Vec<InputRef<'_>> = self.inputs.iter().map(InputRef::of).collect();
+        let mut outputs: Vec<OutputMut<'_>> = self.outputs.iter_mut().map(OutputMut::of).collect();
         self.session.run(self.probe.batch, &inputs, &mut outputs)?;
         let times = self.session.call_ns();
         Ok(self.calls.iter().map(|&call| times[call] as f64).sum())
@@ -340,24 +340,6 @@ impl Running {
         let prediction = Prediction::new(&self.compiled.stages().optimized, machine, self.probe.batch);
         let ps = |nodes: &Vec<NodeId>| prediction.step_picoseconds(nodes) as f64;
         self.steps.iter().map(ps).sum::<f64>() / 1e3
-    }
-}
-
-fn borrow(data: &Data) -> InputRef<'_> {
-    match data {
-        Data::F32(values) => InputRef::F32(values),
-        Data::I32(values) => InputRef::I32(values),
-        Data::U8(values) => InputRef::U8(values),
-        Data::I8(values) => InputRef::I8(values),
-    }
-}
-
-fn borrow_mut(data: &mut Data) -> OutputMut<'_> {
-    match data {
-        Data::F32(values) => OutputMut::F32(values),
-        Data::I32(values) => OutputMut::I32(values),
-        Data::U8(values) => OutputMut::U8(values),
-        Data::I8(values) => OutputMut::I8(values),
     }
 }
 
