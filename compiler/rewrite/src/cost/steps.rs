@@ -4,6 +4,8 @@
 //! fill is lost; channels first they run over the columns of a row, and what a row does not fill is lost. Work that
 //! minds neither runs over all elements.
 
+use netc_graph::operators::take::Take;
+use netc_graph::operators::take_grad::TakeGrad;
 use netc_graph::operators::upsample::UpsampleMode;
 use netc_graph::{Layout, Operator, Type};
 use netc_runtime::DType;
@@ -262,6 +264,44 @@ pub(super) fn copies(site: &Site<'_>) -> f64 {
         return one_by_one(site);
     }
     channel_spread(site)
+}
+
+/// Elements to other places, where neighbors need not stay neighbors: then they are turned over in squares of registers,
+/// as they are on the way to another layout, or go one by one.
+pub(super) fn moves(site: &Site<'_>) -> f64 {
+    let rank = site.output.shape.rank();
+    // What is next to what: channels, or positions of the last axis. More than three axes are always in order.
+    let innermost = match site.place.layout {
+        Layout::ChannelsLast if Layout::matters(site.output) => 0,
+        _ => rank.saturating_sub(1),
+    };
+    let (stays, is_list) = match site.operator {
+        Operator::Transpose(rule) => (rule.axes.get(innermost) == Some(&innermost), false),
+        Operator::Take(Take { axis, indices }) => (*axis != innermost, !is_even(indices)),
+        Operator::TakeGrad(TakeGrad { axis, .. }) => (*axis != innermost, true),
+        _ => unreachable!("the table sends what moves"),
+    };
+    if stays && site.place.source == site.place.layout {
+        return copies(site);
+    }
+    if is_list {
+        return moved_ns(site.machine, site.output, site.place.batch);
+    }
+    relayout(site)
+}
+
+/// Whether positions are taken in strides: evenly, or so again and again from starts that are evenly spaced.
+fn is_even(indices: &[usize]) -> bool {
+    let place = |index: usize| indices[index] as isize;
+    let [_, _, ..] = *indices else { return true };
+    let step = place(1) - place(0);
+    let steps = indices.windows(2).map(|pair| pair[1] as isize - pair[0] as isize);
+    let run = 1 + steps.take_while(|&each| each == step).count();
+    let apart = if run < indices.len() { place(run) - place(0) } else { 0 };
+    let expected = |index: usize| place(0) + (index / run) as isize * apart + (index % run) as isize * step;
+    step.min(apart) >= 0
+        && indices.len().is_multiple_of(run)
+        && (0..indices.len()).all(|index| place(index) == expected(index))
 }
 
 /// A copy from one layout to the other: squares of elements are turned over in registers.
