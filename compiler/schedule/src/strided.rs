@@ -26,7 +26,7 @@ pub(crate) struct Loop {
 }
 
 /// Passes, a step each, that are worth a better inner loop.
-const MOST_PASSES: usize = 32;
+const MOST_PASSES: usize = 128;
 
 /// The loops that do more than one pass, outermost in the destination first; neighbors that are one run are one.
 fn merged(mut loops: Vec<Loop>) -> Vec<Loop> {

@@ -112,8 +112,8 @@ fn parts_are_made_in_their_concatenation() {
     net.0.add_output("y", last);
     let plan = net.plan();
     let whole = |name: &str| {
-        let written = plan.steps.iter().filter(|step| step.name == name);
-        written.last().expect("every layer has a step").write.clone()
+        let mut written = plan.steps.iter().filter(|step| step.name == name);
+        written.next_back().expect("every layer has a step").write.clone()
     };
     assert_eq!(whole("conv1").buffer, whole("concat2").buffer);
     assert_eq!(whole("conv2").buffer, whole("concat2").buffer);
