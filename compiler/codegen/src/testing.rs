@@ -58,6 +58,9 @@ pub(crate) fn element(view: &View, sample: usize, channel: usize, row: isize, co
     usize::try_from(index).expect("the element lies in the buffer")
 }
 
+/// Channels of other values on both sides of one that is a part of a larger one.
+const NEIGHBORS: usize = 3;
+
 /// Contents of all buffers; words are kept as floats of the same bits.
 pub(crate) type Memory = Vec<Vec<f32>>;
 
@@ -72,6 +75,7 @@ pub(crate) struct Setup {
     seed: u64,
     buffers: Vec<BufferSpec>,
     machines: Vec<Machine>,
+    neighbors: usize,
 }
 
 impl Setup {
@@ -81,7 +85,13 @@ impl Setup {
             seed,
             buffers: Vec::new(),
             machines: machines(),
+            neighbors: NEIGHBORS,
         }
+    }
+
+    /// No value is a part of a larger one: for kernels that are never given such, and for documented figures.
+    pub(crate) fn whole(self) -> Self {
+        Self { neighbors: 0, ..self }
     }
 
     /// Runs on this machine only: for steps that were planned for it.
@@ -105,7 +115,8 @@ impl Setup {
         self.fixed((count, 1, 1), Order::ChannelsFirst, 0)
     }
 
-    /// A new buffer with `halo` rows above and below and columns left and right: `[top, bottom, left, right]`.
+    /// A new buffer with `halo` rows above and below and columns left and right: `[top, bottom, left, right]`. With a
+    /// halo, channels of another value lie beside its own, as in a concatenation.
     pub(crate) fn buffer(
         &mut self,
         (channels, rows, columns): (usize, usize, usize),
@@ -114,8 +125,10 @@ impl Setup {
         batched: bool,
     ) -> View {
         let (height, width) = (top + rows + bottom, left + columns + right);
-        let strides = order.strides(channels, height, width);
-        let per_sample = channels * height * width;
+        let has_halo = height + width > rows + columns;
+        let before = if batched && has_halo { self.neighbors } else { 0 };
+        let strides = order.strides(before + channels + before, height, width);
+        let per_sample = (before + channels + before) * height * width;
         self.buffers.push(BufferSpec {
             per_sample,
             batched,
@@ -124,7 +137,7 @@ impl Setup {
         View {
             buffer: BufferId(u32::try_from(self.buffers.len() - 1).unwrap()),
             dtype: DType::F32,
-            offset: top * strides.row + left * strides.column,
+            offset: before * strides.channel + top * strides.row + left * strides.column,
             extents: Axes {
                 channel: channels,
                 row: rows,

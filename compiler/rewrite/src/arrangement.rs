@@ -51,13 +51,25 @@ pub(crate) fn ways(operator: &Operator, inputs: &[Operand<'_>], output: Operand<
         Operator::ConvGradWeight(rule) if rounds && sums_by_columns(&rule.window, inputs[1].ty) => all(&[Last, First]),
         Operator::ChannelSum(_) | Operator::GlobalAveragePool(_) | Operator::Reduce(_) if rounds => all(&Layout::ALL),
         // Loops with a stride on each side.
-        Operator::Transpose(_) | Operator::Expand(_) | Operator::Take(_) => all(&Layout::ALL),
+        Operator::Take(_) => moved(inputs, output),
+        Operator::Transpose(_) | Operator::Expand(_) => all(&Layout::ALL),
         // Integers are read and written one by one, in any order.
         Operator::Quantize(_) | Operator::Dequantize(_) | Operator::QuantizeGrad(_) => all(&Layout::ALL),
         element_wise if is_element_wise(element_wise) => all(&Layout::ALL),
         _ => all(&[Last]),
     };
     ways.dedup();
+    ways
+}
+
+/// What goes to another place anyway may go to another layout, too.
+fn moved(inputs: &[Operand<'_>], output: Operand<'_>) -> Vec<Way> {
+    let mut ways: Vec<Way> = Layout::ALL.map(|layout| same(layout, inputs, output)).into();
+    if inputs[0].varies && output.varies {
+        let [mut one, mut other] = Layout::ALL.map(|layout| same(layout, inputs, output));
+        std::mem::swap(&mut one.output, &mut other.output);
+        ways.extend([one, other]);
+    }
     ways
 }
 

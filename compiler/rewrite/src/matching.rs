@@ -52,6 +52,7 @@ is! {
     RandomDrop = op::random_drop::RandomDrop,
     Upsample = op::upsample::Upsample,
     Unary = op::unary::Unary,
+    Expand = op::expand::Expand,
     Transpose = op::transpose::Transpose,
     Reshape = op::reshape::Reshape,
     Concat = op::concat::Concat,
@@ -320,6 +321,15 @@ impl<'a> Matcher<'a> {
     /// Whether every element of a class is 0, of either sign.
     pub(crate) fn is_zero(&self, class: Id) -> bool {
         self.uniform(class) == Some(0.0)
+    }
+
+    /// Whether nothing in the e-graph takes the value of a class, but for `reader` and what is worked out once.
+    pub(crate) fn is_read_only_by(&self, class: Id, reader: Id) -> bool {
+        let reader = self.classes.find(reader);
+        let readers = self.classes[class].parents().map(|node| self.classes.find(node));
+        readers
+            .into_iter()
+            .all(|each| each == reader || self.classes[each].data.bound)
     }
 
     /// Reports that the left side may be the right side. Right sides that an operator refuses, or of another type than

@@ -112,6 +112,28 @@ impl Weights {
     }
 }
 
+impl PackWeights {
+    /// Whether every destination channel is a sum over one source channel of its own.
+    const fn keeps_channels_apart(&self) -> bool {
+        self.groups > 1 && self.width == 1 && self.depth == 1
+    }
+
+    /// The same weights with all groups side by side.
+    fn of_each_channel(self) -> Self {
+        Self {
+            groups: 1,
+            width: self.groups,
+            width_stride: self.group_stride,
+            ..self
+        }
+    }
+}
+
+/// Whether channels lie side by side.
+const fn adjoins(view: &View) -> bool {
+    view.strides.channel == 1
+}
+
 /// One contraction, before its epilogue is known.
 struct Contraction {
     source: View,
@@ -141,6 +163,12 @@ impl Planner<'_> {
         let lanes = match (contraction.in_place, tiled) {
             (Some(lanes), _) => lanes,
             (None, Some(_)) => Lanes::Channels,
+            (None, None)
+                if contraction.pack.keeps_channels_apart() && adjoins(&contraction.source) && adjoins(&write) =>
+            {
+                contraction.pack = contraction.pack.clone().of_each_channel();
+                Lanes::EachChannel
+            }
             (None, None) => Lanes::choose(&contraction.source, &write, contraction.stride),
         };
         contraction.pack.panel = lanes.panel(contraction.pack.width, self.machine);

@@ -98,6 +98,10 @@ pub enum Lanes {
     /// matrices with one position, one tap and one group whose weights change from run to run; the destination's
     /// channels lie side by side, and no epilogue reads the destination. The panel is 1.
     ChannelsInPlace,
+    /// Channels, each of which is a sum over the source channel of the same number: vectors of source elements are
+    /// multiplied by vectors of weights. For groups of one channel on either side, whose channels lie side by side in
+    /// the source and in the destination. All groups are then one, as wide as there are channels, and the depth is 1.
+    EachChannel,
 }
 
 impl Lanes {
@@ -129,7 +133,7 @@ impl Lanes {
     #[must_use]
     pub fn panel(self, width: usize, machine: &Machine) -> usize {
         match self {
-            Self::Channels => machine.panel(width),
+            Self::Channels | Self::EachChannel => machine.panel(width),
             Self::Columns => width,
             Self::Depth | Self::ChannelsInPlace => 1,
         }

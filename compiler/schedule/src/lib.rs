@@ -13,6 +13,7 @@ pub mod machine;
 mod memory;
 mod operators;
 mod order;
+mod parts;
 pub mod plan;
 mod planner;
 mod readers;

@@ -103,7 +103,7 @@ impl Planner<'_> {
         self.step(id, Kernel::Reduce(kernel), reads, write);
     }
 
-    /// Each input is copied to its place.
+    /// Each input is copied to its place, unless it was made there.
     fn emit_concat(&mut self, position: usize, id: NodeId, axis: usize) {
         let inputs = self.graph.inputs(id);
         let views: Vec<View> = inputs.iter().map(|&input| self.seen(input, axis).0).collect();
@@ -113,7 +113,9 @@ impl Planner<'_> {
         for input in views {
             let part = part_of(&whole, axis, start, input.extents);
             start += *input.extents.clone().on(axis);
-            self.step(id, Kernel::Copy, vec![input], part);
+            if input != part {
+                self.step(id, Kernel::Copy, vec![input], part);
+            }
         }
     }
 

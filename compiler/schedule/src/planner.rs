@@ -315,9 +315,10 @@ impl Planner<'_> {
 
     /// Where a node's value goes: into the caller's output, over an updated parameter, over a dying input, or into the arena.
     pub(crate) fn destination(&mut self, position: usize, id: NodeId) -> View {
-        let ty = self.graph.ty(id).clone();
-        let halo = self.readers.halo(id);
-        let view = if let Some(output) = self.output_for(id, halo) {
+        if self.readers.place(id).is_some() || self.readers.is_made_of_parts(id) {
+            return self.placed(id);
+        }
+        let view = if let Some(output) = self.output_for(id, self.readers.halo(id)) {
             output
         } else if let Some(parameter) = self.updated_parameter(id) {
             self.overwrite(parameter)
@@ -326,13 +327,43 @@ impl Planner<'_> {
                 .insert(id, self.halos.get(&dying).copied().unwrap_or_default());
             self.overwrite(dying)
         } else {
-            let early = self.known_early.contains(&id);
-            let view = self.allocate(&ty, self.layout(id), halo, early);
-            self.halos.insert(id, halo);
-            self.zero_halo(early, &view, halo);
-            view
+            self.own_memory(id)
         };
         self.values.insert(id, view.clone());
+        view
+    }
+
+    /// Memory of the arena, with zeros around it.
+    fn own_memory(&mut self, id: NodeId) -> View {
+        let halo = self.readers.halo(id);
+        let early = self.known_early.contains(&id);
+        let view = self.allocate(&self.graph.ty(id).clone(), self.layout(id), halo, early);
+        self.halos.insert(id, halo);
+        self.zero_halo(early, &view, halo);
+        view
+    }
+
+    /// Where a value lies that is a part of a concatenation, or is one with parts: memory is there for the outermost
+    /// as soon as the first part of it is made.
+    fn placed(&mut self, id: NodeId) -> View {
+        let mut chain = vec![id];
+        let mut whole = id;
+        while let (None, Some((outer, _))) = (self.values.get(&whole), self.readers.place(whole)) {
+            chain.push(outer);
+            whole = outer;
+        }
+        let known = self.values.get(&whole).cloned();
+        let known = known.or_else(|| self.output_for(whole, self.readers.halo(whole)));
+        let mut view = known.unwrap_or_else(|| self.own_memory(whole));
+        let halo = self.halos.get(&whole).copied().unwrap_or_default();
+        for node in chain.into_iter().rev() {
+            if let (None, Some((_, first))) = (self.values.get(&node), self.readers.place(node)) {
+                view.offset += first * view.strides.channel;
+                view.extents = axes(&self.graph.ty(node).shape);
+                self.halos.insert(node, halo);
+            }
+            self.values.insert(node, view.clone());
+        }
         view
     }
 

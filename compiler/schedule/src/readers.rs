@@ -9,6 +9,7 @@ use crate::cluster::{Cluster, ClusterRead, describe};
 use crate::element_wise::Source;
 use crate::geometry::{Halo, axes, backward_phases, forward_taps, two_dimensional};
 use crate::kernel::{Spread, Stride};
+use crate::parts::Parts;
 use crate::planner::chosen_layout;
 
 /// What is known about readers once the order is fixed.
@@ -20,6 +21,7 @@ pub(crate) struct Readers {
     windows: BTreeSet<NodeId>,
     /// For a cluster's position, the node whose memory it takes over.
     overwritten: BTreeMap<usize, NodeId>,
+    parts: Parts,
 }
 
 impl Readers {
@@ -48,6 +50,7 @@ impl Readers {
             pointwise,
             windows,
             overwritten: BTreeMap::new(),
+            parts: Parts::new(graph, clusters, early),
         };
         readers.find_overwritten(graph, clusters, early);
         readers.find_halos(graph, clusters);
@@ -79,6 +82,16 @@ impl Readers {
         self.overwritten.get(&position).copied()
     }
 
+    /// The concatenation that the node is made in, and its first channel there.
+    pub(crate) fn place(&self, id: NodeId) -> Option<(NodeId, usize)> {
+        self.parts.place(id)
+    }
+
+    /// Whether parts of the node are made in its memory.
+    pub(crate) fn is_made_of_parts(&self, id: NodeId) -> bool {
+        !self.parts.of(id).is_empty()
+    }
+
     /// A pointwise kernel writes over a full read that lies in memory of its own and that nobody reads later.
     fn find_overwritten(&mut self, graph: &Graph, clusters: &[Cluster], early: &BTreeSet<NodeId>) {
         let mut last_reader: BTreeMap<NodeId, usize> = BTreeMap::new();
@@ -108,6 +121,9 @@ impl Readers {
                     && !kept.contains(id)
                     && !is_leaf(&graph.node(*id).operator)
                     && !self.deferred.contains(id)
+                    // Memory that is part of a larger value's, or has others' parts, is not the value's own.
+                    && self.parts.place(*id).is_none()
+                    && self.parts.of(*id).is_empty()
                     && !graph.users(*id).iter().any(|user| self.deferred.contains(user))
                     && graph.ty(*id) == graph.ty(cluster.root)
                     && chosen_layout(graph, *id) == chosen_layout(graph, cluster.root)
@@ -116,8 +132,8 @@ impl Readers {
                 ClusterRead::Node(id) if *spread == Spread::Full => Some(*id),
                 _ => None,
             });
-            // Outputs and updated parameters have a place of their own.
-            if kept.contains(&cluster.root) {
+            // Outputs, updated parameters and parts have a place of their own.
+            if kept.contains(&cluster.root) || self.parts.place(cluster.root).is_some() {
                 continue;
             }
             if let Some(dying) = full.into_iter().find(dies_here) {
@@ -144,6 +160,12 @@ impl Readers {
         for (&position, &dying) in self.overwritten.iter().rev() {
             let halo = self.halo(dying).union(self.halo(clusters[position].root));
             self.halos.insert(dying, halo);
+        }
+        // So do a whole and its parts, which come first.
+        for whole in clusters.iter().map(|cluster| cluster.root) {
+            let parts = self.parts.of(whole).iter();
+            let halo = parts.fold(self.halo(whole), |halo, &part| halo.union(self.halo(part)));
+            self.halos.insert(whole, halo);
         }
     }
 }

@@ -17,13 +17,16 @@ use crate::view::{Axes, View};
 
 /// One loop over elements of a source and of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Loop {
-    extent: usize,
+pub(crate) struct Loop {
+    pub(crate) extent: usize,
     /// Elements between neighbors in the source.
-    from: usize,
+    pub(crate) from: usize,
     /// Elements between neighbors in the destination.
-    to: usize,
+    pub(crate) to: usize,
 }
+
+/// Passes, a step each, that are worth a better inner loop.
+const MOST_PASSES: usize = 128;
 
 /// The loops that do more than one pass, outermost in the destination first; neighbors that are one run are one.
 fn merged(mut loops: Vec<Loop>) -> Vec<Loop> {
@@ -192,11 +195,19 @@ impl Planner<'_> {
     }
 
     /// Copies of a source to a destination: one, if three loops will do.
-    fn copies(&mut self, id: NodeId, source: &View, write: &View, loops: Vec<Loop>) {
+    pub(crate) fn copies(&mut self, id: NodeId, source: &View, write: &View, loops: Vec<Loop>) {
         let mut inner = merged(loops);
         let mut offsets = vec![(0, 0)];
         while inner.len() > 3 {
-            let shortest = (0..inner.len()).min_by_key(|&index| inner[index].extent);
+            // Loops over neighbors of either side stay together where that takes few passes: squares of them are turned
+            // over in registers.
+            let few = |index: &usize| {
+                let each = &inner[*index];
+                each.from != 1 && each.to != 1 && each.extent <= MOST_PASSES
+            };
+            let extent = |index: &usize| inner[*index].extent;
+            let shortest = (0..inner.len()).filter(few).min_by_key(extent);
+            let shortest = shortest.or_else(|| (0..inner.len()).min_by_key(extent));
             let outer = inner.remove(shortest.expect("there are more than three"));
             let passes = |(from, to): (usize, usize)| {
                 (0..outer.extent).map(move |index| (from + index * outer.from, to + index * outer.to))

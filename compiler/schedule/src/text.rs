@@ -201,6 +201,7 @@ fn contract_text(contract: &Contract) -> String {
         Lanes::Columns => " lanes=columns",
         Lanes::Depth => " lanes=depth",
         Lanes::ChannelsInPlace => " lanes=channels-in-place",
+        Lanes::EachChannel => " lanes=each-channel",
     };
     format!(
         "taps={} stride={}x{} groups={groups} depth={depth} width={width} panel={panel}{lanes} bias={bias} epilogue={epilogue}{pooled}",

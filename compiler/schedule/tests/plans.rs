@@ -1,10 +1,10 @@
 //! Plans of small graphs, as text a person can check; and what must hold of every plan.
 
 use netc_graph::operators::{
-    average_pool::AveragePool, conv::Conv, conv_grad_input::ConvGradInput, dense::Dense, dropout::Dropout,
-    input::Input, max_pool::MaxPool, multiply::Multiply, parameter::Parameter, parameter::Role, relu::Relu,
-    reshape::Reshape, scale::Scale, scale_shift::ScaleShift, sgd_step::SgdStep, sgd_velocity::SgdVelocity, tanh::Tanh,
-    window::Window,
+    average_pool::AveragePool, concat::Concat, conv::Conv, conv_grad_input::ConvGradInput, dense::Dense,
+    dropout::Dropout, input::Input, max_pool::MaxPool, multiply::Multiply, parameter::Parameter, parameter::Role,
+    relu::Relu, reshape::Reshape, scale::Scale, scale_shift::ScaleShift, sgd_step::SgdStep, sgd_velocity::SgdVelocity,
+    tanh::Tanh, window::Window,
 };
 use netc_graph::{Graph, NodeId, Operator, Type};
 use netc_runtime::{DType, Init, Shape};
@@ -92,6 +92,38 @@ fn only_small_pools_side_by_side_end_a_convolution() {
     assert!(!ends(window(2, 1), false));
     assert!(!ends(window(3, 3), false));
     assert!(!ends(window(2, 2).with_padding([1, 1]), false));
+}
+
+/// A layer that reads all before it: every value lies in the last concatenation, where later layers pad it, too. What is
+/// an output, or is there twice, is copied.
+#[test]
+fn parts_are_made_in_their_concatenation() {
+    let mut net = Builder::new();
+    let image = net.input("image", [3, 6, 6]);
+    let window = Window::new([3, 3]).with_padding([1, 1]);
+    let first = net.conv("conv1", image, [2, 3, 3, 3], window.clone());
+    let second = net.conv("conv2", first, [2, 2, 3, 3], window.clone());
+    let inner = net.add("concat1", Concat { axis: 0 }, &[first, second]);
+    let relu = net.add("relu1", Relu {}, &[inner]);
+    let third = net.conv("conv3", relu, [2, 4, 3, 3], window.clone());
+    let outer = net.add("concat2", Concat { axis: 0 }, &[inner, third, third]);
+    let last = net.conv("conv4", outer, [1, 8, 3, 3], window);
+    net.0.add_output("third", third);
+    net.0.add_output("y", last);
+    let plan = net.plan();
+    let whole = |name: &str| {
+        let mut written = plan.steps.iter().filter(|step| step.name == name);
+        written.next_back().expect("every layer has a step").write.clone()
+    };
+    assert_eq!(whole("conv1").buffer, whole("concat2").buffer);
+    assert_eq!(whole("conv2").buffer, whole("concat2").buffer);
+    assert_ne!(whole("relu1").buffer, whole("concat2").buffer);
+    let copies = |name: &str| {
+        let copies = plan.steps.iter().filter(|step| step.kernel.name() == "copy");
+        copies.filter(|step| step.name == name).count()
+    };
+    assert_eq!((copies("concat1"), copies("concat2")), (0, 2), "{}", to_text(&plan));
+    assert_eq!(whole("conv2").offset, whole("conv1").offset + 2);
 }
 
 #[test]

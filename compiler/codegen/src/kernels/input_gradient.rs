@@ -293,7 +293,7 @@ mod tests {
 
     impl Case {
         fn check(&self) {
-            let mut setup = Setup::new(5);
+            let mut setup = Setup::new(5).whole();
             let reach = |axis: usize| (self.out[axis] - 1) * self.stride[axis] + self.kernel[axis] + self.more[axis];
             let (rows, columns) = (reach(0), reach(1));
             let dy = setup.batched((self.outputs, self.out[0], self.out[1]), self.order, 0);

@@ -4,6 +4,8 @@
 //! fill is lost; channels first they run over the columns of a row, and what a row does not fill is lost. Work that
 //! minds neither runs over all elements.
 
+use netc_graph::operators::take::Take;
+use netc_graph::operators::take_grad::TakeGrad;
 use netc_graph::operators::upsample::UpsampleMode;
 use netc_graph::{Layout, Operator, Type};
 use netc_runtime::DType;
@@ -264,6 +266,45 @@ pub(super) fn copies(site: &Site<'_>) -> f64 {
     channel_spread(site)
 }
 
+/// Elements to other places, where neighbors need not stay neighbors: then they are turned over in squares of registers,
+/// as they are on the way to another layout, or go one by one.
+pub(super) fn moves(site: &Site<'_>) -> f64 {
+    let rank = site.output.shape.rank();
+    // What is next to what: channels, or positions of the last axis. More than three axes are always in order.
+    let innermost = match site.place.layout {
+        Layout::ChannelsLast if Layout::matters(site.output) => 0,
+        _ => rank.saturating_sub(1),
+    };
+    let (stays, side) = match site.operator {
+        Operator::Transpose(rule) => (rule.axes.get(innermost) == Some(&innermost), Some(usize::MAX)),
+        Operator::Take(Take { axis, indices }) => (*axis != innermost, shorter_loop(indices)),
+        Operator::TakeGrad(TakeGrad { axis, .. }) => (*axis != innermost, None),
+        _ => unreachable!("the table sends what moves"),
+    };
+    let turns = site.place.source != site.place.layout;
+    match side {
+        _ if stays && !turns => copies(site),
+        None => moved_ns(site.machine, site.output, site.place.batch),
+        // On the way to the other layout, channels are turned over with positions, of which there are many.
+        Some(_) if turns => relayout(site),
+        Some(side) => relayout(site) * (site.machine.lanes as f64 / side as f64).max(1.0),
+    }
+}
+
+/// The shorter of the two loops that positions are taken in: evenly, or so again and again from starts that are evenly
+/// spaced; `None` for any other positions.
+fn shorter_loop(indices: &[usize]) -> Option<usize> {
+    let place = |index: usize| indices[index] as isize;
+    let [_, _, ..] = *indices else { return Some(1) };
+    let step = place(1) - place(0);
+    let steps = indices.windows(2).map(|pair| pair[1] as isize - pair[0] as isize);
+    let run = 1 + steps.take_while(|&each| each == step).count();
+    let apart = if run < indices.len() { place(run) - place(0) } else { 0 };
+    let expected = |index: usize| place(0) + (index / run) as isize * apart + (index % run) as isize * step;
+    let even = step.min(apart) >= 0 && (0..indices.len()).all(|index| place(index) == expected(index));
+    (even && indices.len().is_multiple_of(run)).then_some(run.min(indices.len() / run))
+}
+
 /// A copy from one layout to the other: squares of elements are turned over in registers.
 pub(super) fn relayout(site: &Site<'_>) -> f64 {
     let count = site.output.shape.element_count() as f64 * samples(site, site.output);
@@ -280,13 +321,25 @@ fn moved_ns(machine: &Machine, ty: &Type, batch: usize) -> f64 {
 }
 
 /// A vector to an image: channels that lay apart come to lie side by side. The way back is free, for dense layers read
-/// the image as it lies.
+/// the image as it lies; so is a change of shape of what lies channels first, as values of more axes do.
 pub(super) fn rearranged(site: &Site<'_>) -> f64 {
-    let is_image = positions(site.output) > 1.0 && channels(site.output) > 1.0;
-    if !site.output.batched || !is_image || positions(site.inputs[0]) > 1.0 {
+    let (input, output) = (site.inputs[0], site.output);
+    let is_image = positions(output) > 1.0 && channels(output) > 1.0;
+    if !output.batched || !is_image {
         return 0.0;
     }
-    moved_ns(site.machine, site.output, site.place.batch)
+    if positions(input) <= 1.0 {
+        return moved_ns(site.machine, output, site.place.batch);
+    }
+    let lies_last = |ty: &Type, layout: Layout| Layout::matters(ty) && layout == Layout::ChannelsLast;
+    match (
+        lies_last(input, site.place.source),
+        lies_last(output, site.place.layout),
+    ) {
+        (false, false) => 0.0,
+        (true, true) => moved_ns(site.machine, output, site.place.batch),
+        _ => relayout(site),
+    }
 }
 
 /// A few numbers, or none.

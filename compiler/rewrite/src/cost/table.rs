@@ -9,7 +9,7 @@ use super::product::{
     convolution, convolution_gradient, convolution_weight_gradient, dense, dense_gradient, dense_weight_gradient,
 };
 use super::steps::{
-    Element, batch_spread, channel_spread, copies, cross_entropy, exponentials, loss_gradient, neighbors,
+    Element, batch_spread, channel_spread, copies, cross_entropy, exponentials, loss_gradient, moves, neighbors,
     neighbors_gradient, nothing, one_by_one, rearranged, reduction, relayout, upsample, window, window_gradient,
 };
 
@@ -113,8 +113,8 @@ pub(super) const fn work(operator: &Operator) -> Work {
         Operator::LocalResponseNorm(_) => Work::Step(neighbors),
         Operator::LocalResponseNormGrad(_) => Work::Step(neighbors_gradient),
         Operator::Upsample(_) | Operator::UpsampleGrad(_) => Work::Step(upsample),
-        Operator::Concat(_) | Operator::Slice(_) | Operator::Pad(_) | Operator::Transpose(_) => Work::Step(copies),
-        Operator::Take(_) | Operator::TakeGrad(_) => Work::Step(copies),
+        Operator::Concat(_) | Operator::Slice(_) | Operator::Pad(_) => Work::Step(copies),
+        Operator::Take(_) | Operator::TakeGrad(_) | Operator::Transpose(_) => Work::Step(moves),
         // Element-wise kernels read the original, again and again.
         Operator::Expand(_) => Work::View(nothing),
 

@@ -26,8 +26,11 @@ fn after_layers() -> Vec<Rule> {
                     if !all_bound(m, &[&affine.inputs[1..], &conv.inputs[1..]]) {
                         continue;
                     }
-                    let weight = scale_outputs(conv.inputs[1].into(), m.shape(conv.inputs[1]), scale.into());
-                    let bias = scaled_bias(bias_of(conv.inputs), scale, shift);
+                    let weight = match m.uniform(scale) {
+                        Some(1.0) => conv.inputs[1].into(),
+                        _ => scale_outputs(conv.inputs[1].into(), m.shape(conv.inputs[1]), scale.into()),
+                    };
+                    let bias = scaled_bias(m, bias_of(conv.inputs), scale, shift);
                     let right = term_of(conv.rule.clone(), operands(conv.inputs[0], weight, Some(bias)));
                     m.found(affine.over(0, &conv), right);
                 }
@@ -35,7 +38,12 @@ fn after_layers() -> Vec<Rule> {
             |s| {
                 let y = s.any_conv();
                 let channels = s.shape_of(y)[0];
-                let inputs = [y, s.vector(channels), s.vector(channels)];
+                let scale = if s.coin() {
+                    s.vector(channels)
+                } else {
+                    s.filled([channels], 1.0)
+                };
+                let inputs = [y, scale, s.vector(channels)];
                 s.node(ScaleShift {}, &inputs)
             },
         ),
@@ -49,8 +57,11 @@ fn after_layers() -> Vec<Rule> {
                     if !all_bound(m, &[&affine.inputs[1..], &dense.inputs[1..]]) {
                         continue;
                     }
-                    let weight = term(ChannelScale {}, [dense.inputs[1].into(), scale.into()]);
-                    let bias = scaled_bias(bias_of(dense.inputs), scale, shift);
+                    let weight = match m.uniform(scale) {
+                        Some(1.0) => dense.inputs[1].into(),
+                        _ => term(ChannelScale {}, [dense.inputs[1].into(), scale.into()]),
+                    };
+                    let bias = scaled_bias(m, bias_of(dense.inputs), scale, shift);
                     let right = term_of(Dense {}, operands(dense.inputs[0], weight, Some(bias)));
                     m.found(affine.over(0, &dense), right);
                 }
@@ -58,7 +69,8 @@ fn after_layers() -> Vec<Rule> {
             |s| {
                 let x = s.input([5]);
                 let y = s.dense(x, 3);
-                let inputs = [y, s.vector(3), s.vector(3)];
+                let scale = if s.coin() { s.vector(3) } else { s.filled([3], 1.0) };
+                let inputs = [y, scale, s.vector(3)];
                 s.node(ScaleShift {}, &inputs)
             },
         ),
@@ -94,8 +106,9 @@ fn after_layers() -> Vec<Rule> {
     ]
 }
 
-fn scaled_bias(bias: Option<egg::Id>, scale: egg::Id, shift: egg::Id) -> Term {
+fn scaled_bias(m: &crate::matching::Matcher<'_>, bias: Option<egg::Id>, scale: egg::Id, shift: egg::Id) -> Term {
     match bias {
+        Some(bias) if m.uniform(scale) == Some(1.0) => term(Add {}, [bias.into(), shift.into()]),
         Some(bias) => term(ScaleShift {}, [bias.into(), scale.into(), shift.into()]),
         None => shift.into(),
     }

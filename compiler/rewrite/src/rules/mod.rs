@@ -9,6 +9,7 @@ mod identity;
 mod linear;
 mod merging;
 mod order;
+mod per_channel;
 mod pooling;
 mod quantization;
 mod scaling;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Rule> {
         activation::rules(),
         gating::rules(),
         order::rules(),
+        per_channel::rules(),
         pooling::rules(),
         scaling::rules(),
         folding::rules(),

@@ -472,10 +472,14 @@ fn affine_moves() -> Vec<Rule> {
         Rule::new::<ScaleShift>(
             "scale-shift-of-concat",
             BitExact,
-            "Factors and summands of concatenated channels go to the parts, whose weights can take them over.",
+            "Factors and summands of concatenated channels go to the parts, whose weights can take them over. Only if nobody else reads the parts: a layer that is also read as it was would be computed twice.",
             |m, affine| {
                 for concat in m.definitions::<Concat>(affine.inputs[0]) {
-                    if concat.rule.axis != 0 {
+                    // In a network whose every layer reads all before it, parts of all concatenations in all their nestings
+                    // would take each of their factors: more nodes than the square of its layers.
+                    let all = affine.inputs[0];
+                    let alone = |&part: &egg::Id| m.is_read_only_by(part, all);
+                    if concat.rule.axis != 0 || !concat.inputs.iter().all(alone) {
                         continue;
                     }
                     let mut start = 0;

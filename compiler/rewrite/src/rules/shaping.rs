@@ -272,13 +272,14 @@ fn concats() -> Vec<Rule> {
         Rule::new::<Concat>(
             "concat-of-concat",
             BitExact,
-            "Nested concatenations along one axis are one, which copies every element once.",
+            "Nested concatenations along one axis are one, which copies every element once. Not if somebody else reads the inner one: then it is made anyway, inside the outer one.",
             |m, outer| {
                 for (slot, &part) in outer.inputs.iter().enumerate() {
-                    for inner in m.definitions::<Concat>(part) {
-                        if inner.rule.axis != outer.rule.axis || inner.inputs.contains(&part) {
-                            continue;
-                        }
+                    let inner = m.definitions::<Concat>(part).into_iter();
+                    let alone = m.is_read_only_by(part, m.root);
+                    let inner = inner.filter(|inner| alone && inner.rule.axis == outer.rule.axis);
+                    // Only the flattest: a chain of nestings has as many forms as it is long, each with all its parts.
+                    if let Some(inner) = inner.max_by_key(|inner| inner.inputs.len()) {
                         let (before, after) = (&outer.inputs[..slot], &outer.inputs[slot + 1..]);
                         let parts = before.iter().chain(inner.inputs).chain(after).map(Term::from);
                         m.found(outer.over(slot, &inner), term_of(outer.rule.clone(), parts));

@@ -1,5 +1,7 @@
 //! Sizes: how many rows and vectors a tile has, and how work is cut into tasks.
 
+use netc_schedule::kernel::Lanes;
+
 use super::Writer;
 use crate::builder::Builder;
 use crate::ir::Int;
@@ -21,6 +23,13 @@ impl Blocking {
     pub(super) fn choose(writer: &Writer<'_>, (height, width): (usize, usize)) -> Self {
         let registers = registers(writer.machine);
         let window = writer.ending.window();
+        // Where each channel is summed by itself, neighbors in a row share most of what they read, row by row of their
+        // windows; and few positions are read at a time, which may all lie a multiple of 4096 bytes apart.
+        let tallest = if writer.contract.lanes == Lanes::EachChannel {
+            window[0]
+        } else {
+            height
+        };
         let mut best: Option<(f64, Self)> = None;
         for panels in [1, 2, 4]
             .into_iter()
@@ -28,7 +37,7 @@ impl Blocking {
         {
             let vectors = writer.vectors(0, panels).len();
             for columns in (window[1]..=width.min(registers)).step_by(window[1]) {
-                for rows in (window[0]..=height.min(registers))
+                for rows in (window[0]..=tallest.min(registers))
                     .step_by(window[0])
                     .take_while(|rows| fits(rows * columns, vectors, registers))
                 {

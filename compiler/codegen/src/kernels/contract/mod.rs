@@ -5,7 +5,8 @@
 //! sample's positions, over blocks of vectors (so that a block's weights stay in the nearest cache while the image goes
 //! past) and over samples. See [`tile`] for the sum itself and [`blocking`] for the choice of sizes.
 //!
-//! Where columns lie side by side, lanes may be columns instead: [`columns`]. Products with large matrices may read these
+//! Where each channel is summed by itself, vectors of the source take the place of single elements. Where columns lie side
+//! by side, lanes may be columns instead: [`columns`]. Products with large matrices may read these
 //! where they lie, along the sum ([`depth`]) or across it ([`in_place`]).
 //!
 //! Sums may become results window by window ([`pooled`]): tiles then hold whole windows.
@@ -44,7 +45,7 @@ const MACS_PER_TASK: usize = 400_000;
 /// Builds the kernel of a contraction.
 pub(crate) fn build(step: &Step, contract: &Contract, machine: &Machine) -> BuiltKernel {
     match contract.lanes {
-        Lanes::Channels => {}
+        Lanes::Channels | Lanes::EachChannel => {}
         Lanes::Columns => return columns::build(step, contract, machine),
         Lanes::Depth => return depth::build(step, contract, machine),
         Lanes::ChannelsInPlace => return in_place::build(step, contract, machine),
@@ -264,6 +265,7 @@ impl<'a> Writer<'a> {
             has_bias: self.contract.bias,
             ending: &self.ending,
             columns,
+            each_channel: self.contract.lanes == Lanes::EachChannel,
         };
         tile.write(b, &place.moving, place.weights, place.bias);
     }

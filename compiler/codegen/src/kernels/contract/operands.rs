@@ -1,7 +1,7 @@
 //! Where a contraction's operands are as its loops go on.
 
 use netc_runtime::program::Tasks;
-use netc_schedule::kernel::Contract;
+use netc_schedule::kernel::{Contract, Lanes};
 use netc_schedule::{Axes, Step, View};
 
 use super::{BuiltKernel, Cut, MACS_PER_TASK, pooled};
@@ -128,7 +128,10 @@ impl<'a> Operands<'a> {
     pub(super) fn at_channel(&self, b: &mut Builder, place: &Place, group: Int, within: Int) -> Place {
         let before = b.multiply(group, self.contract.width);
         let channel = b.add(before, within);
-        let depth = b.multiply(group, self.contract.depth);
+        let depth = match self.contract.lanes {
+            Lanes::EachChannel => channel,
+            _ => b.multiply(group, self.contract.depth),
+        };
         let moved = place.moving.iter().zip(&self.moving).enumerate();
         let moved = moved.map(|(operand, (base, moving))| {
             let distance = b.multiply(if operand == 0 { depth } else { channel }, moving.channel);

@@ -74,6 +74,18 @@ fn any_case_of_columns() -> impl Strategy<Value = Case> {
     })
 }
 
+/// Cases whose channels are each summed by itself.
+fn any_case_of_each_channel() -> impl Strategy<Value = Case> {
+    (any_case(), 1usize..70).prop_map(|(case, width)| Case {
+        groups: 1,
+        depth: 1,
+        width,
+        orders: (Order::ChannelsLast, Order::ChannelsLast),
+        lanes: Lanes::EachChannel,
+        ..case
+    })
+}
+
 impl Case {
     /// The same with a pool behind it; a sum in place has no place then.
     fn before(self, pooled: Pooled) -> Self {
@@ -119,12 +131,16 @@ impl Case {
         let sums = self.sums();
         let height = reach(sums.0, self.stride.0, self.kernel.0, self.dilation.0);
         let width = reach(sums.1, self.stride.1, self.kernel.1, self.dilation.1);
-        let extents = (self.groups * self.depth, height.max(1), width.max(1));
+        let channels = match self.lanes {
+            Lanes::EachChannel => self.width,
+            _ => self.groups * self.depth,
+        };
+        let extents = (channels, height.max(1), width.max(1));
         let x = setup.buffer(extents, self.orders.0, [1, 0, 1, 0], true);
         let panels = self.width.div_ceil(panel);
         let taps = self.kernel.0 * self.kernel.1;
         let weights = setup.flat(match self.lanes {
-            Lanes::Channels | Lanes::Columns => self.groups * panels * taps * self.depth * panel,
+            Lanes::Channels | Lanes::Columns | Lanes::EachChannel => self.groups * panels * taps * self.depth * panel,
             Lanes::Depth | Lanes::ChannelsInPlace => self.width * self.depth,
         });
         let bias = setup.flat(self.groups * self.width);
@@ -191,11 +207,15 @@ impl Case {
         let source = |k: usize, tap: &Tap| {
             let row = h * self.stride.0 as isize + tap.row;
             let column = w * self.stride.1 as isize + tap.column;
-            memory[0][element(x, n, group * self.depth + k, row, column)]
+            let channel = match self.lanes {
+                Lanes::EachChannel => c,
+                _ => group * self.depth + k,
+            };
+            memory[0][element(x, n, channel, row, column)]
         };
         let taps = self.taps();
         match self.lanes {
-            Lanes::Channels | Lanes::Columns => {
+            Lanes::Channels | Lanes::Columns | Lanes::EachChannel => {
                 let panel = self.lanes.panel(self.width, machine);
                 let panels = self.width.div_ceil(panel);
                 let mut sum = start;
@@ -305,6 +325,16 @@ proptest! {
     #[test]
     fn columns_give_the_same_sums(case in any_case_of_columns()) {
         case.check();
+    }
+
+    #[test]
+    fn each_channel_by_itself(case in any_case_of_each_channel()) {
+        case.check();
+    }
+
+    #[test]
+    fn windows_of_each_channel(case in any_case_of_each_channel(), pooled in any_pool()) {
+        case.before(pooled).check();
     }
 
     #[test]

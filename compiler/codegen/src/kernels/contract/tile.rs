@@ -33,6 +33,8 @@ pub(super) struct Tile<'a> {
     pub(super) ending: &'a Ending<'a>,
     /// Rows of the tile that are neighbors along a row of the image.
     pub(super) columns: usize,
+    /// Whether a vector's factors are as many source channels, and not one for all its channels.
+    pub(super) each_channel: bool,
 }
 
 impl Tile<'_> {
@@ -82,6 +84,10 @@ impl Tile<'_> {
                 .map(|offset| offset + source_offset)
                 .collect();
             let weight_step = step * self.panel * ELEMENT_BYTES;
+            if self.each_channel {
+                self.step_of_each(b, steps, (weight_step, &offsets), sums);
+                continue;
+            }
             let mut weight = |b: &mut Builder, vector: usize| {
                 b.load(
                     steps.weights,
@@ -91,6 +97,20 @@ impl Tile<'_> {
             };
             let rows = (steps.source, offsets.as_slice());
             product::step(b, self.lanes, rows, self.vectors.len(), &mut weight, sums);
+        }
+    }
+
+    /// One step of sums that each have a source channel of their own.
+    fn step_of_each(&self, b: &mut Builder, steps: &Steps, (weight_step, offsets): (usize, &[usize]), sums: &[Float]) {
+        for (index, vector) in self.vectors.iter().enumerate() {
+            let weights = b.load(steps.weights, weight_step + vector.weight_offset, self.lanes);
+            for (row, offset) in offsets.iter().enumerate() {
+                let offset = offset + vector.channel * ELEMENT_BYTES;
+                let factors = load_lanes(b, steps.source, offset, ELEMENT_BYTES, vector.valid, self.lanes);
+                let sum = sums[row * self.vectors.len() + index];
+                let next = b.fma(factors, weights, sum);
+                b.set_float(sum, next);
+            }
         }
     }
 

@@ -278,6 +278,7 @@ impl<'a> Writer<'a> {
                         has_bias: false,
                         ending: &ending,
                         columns: 1,
+                        each_channel: false,
                     };
                     b.for_range(start, end, height, |b, row| {
                         let rows = [source_row, product_row].map(|bytes| b.multiply(row, bytes));

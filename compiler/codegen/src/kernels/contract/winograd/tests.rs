@@ -134,7 +134,10 @@ impl Case {
 
     /// The operands, with exactly as much halo as tiles reach.
     fn setup(&self, machine: &Machine) -> (Setup, Vec<View>, View) {
-        let mut setup = Setup::new(9).on(machine);
+        self.setup_in(Setup::new(9).on(machine), machine)
+    }
+
+    fn setup_in(&self, mut setup: Setup, machine: &Machine) -> (Setup, Vec<View>, View) {
         let panel = machine.panel(self.width);
         let [down, across] = window(self.pooled);
         let sums = (self.out.0 * down, self.out.1 * across);
@@ -361,7 +364,7 @@ fn measured_error(results: usize, taps: usize, axes: usize) -> f64 {
         pooled: None,
     };
     let machine = Machine::portable();
-    let (setup, reads, y) = case.setup(&machine);
+    let (setup, reads, y) = case.setup_in(Setup::new(9).on(&machine).whole(), &machine);
     let step = netc_schedule::Step {
         name: "measured".to_owned(),
         kernel: Kernel::Winograd(Winograd {
