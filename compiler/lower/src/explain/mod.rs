@@ -183,7 +183,7 @@ pub(crate) fn too_large(site: &Site<'_>, what: &str, shape: &Shape, limit: usize
         usize::MAX => "more than 2⁶⁴".to_owned(),
         count => grouped(count as i128),
     };
-    Diagnostic::error(
+    let diagnostic = Diagnostic::error(
         codes::TOO_MANY_ELEMENTS,
         format!("{what} of `{}` would have {count} elements", site.name),
     )
@@ -191,9 +191,14 @@ pub(crate) fn too_large(site: &Site<'_>, what: &str, shape: &Shape, limit: usize
     .note(format!(
         "one value, and one weight, has at most {} elements",
         grouped(limit as i128)
-    ))
-    .note(site.why(0, Part::Whole))
-    .hint("lower the number of channels or units, or shrink the input first with a stride or a pooling")
+    ));
+    // A `parameter` takes no value that its shape could come from.
+    if site.inputs.is_empty() {
+        return diagnostic.hint("lower its extents; where an extent is 1 or missing, the value is repeated");
+    }
+    diagnostic
+        .note(site.why(0, Part::Whole))
+        .hint("lower the number of channels or units, or shrink the input first with a stride or a pooling")
 }
 
 /// Channels that cannot be split evenly.
