@@ -10,13 +10,10 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
+use crate::files;
 use crate::memory::{Budget, MemoryError, Region};
 use crate::program::{ParameterSlot, Program};
 use crate::tensor::{DType, Shape, Tensor};
-
-/// Pages are at least this large; of larger ones, the system takes those that lie in what it is offered.
-#[cfg(unix)]
-const PAGE_BYTES: usize = 4096;
 
 /// The first values of one parameter.
 #[derive(Clone, Debug)]
@@ -180,17 +177,9 @@ impl BoundParameter {
     }
 
     /// Lets the system take the memory that a mapped file's pages are in. Who reads them again reads the file again.
-    #[cfg_attr(not(unix), expect(unused_variables, reason = "only here are there pages to give"))]
     pub(crate) fn give_pages_back(&self, slot: &ParameterSlot) {
-        #[cfg(unix)]
         if let Self::Mapped { map, offset } = self {
-            let end = offset + slot.shape.element_count() * size_of::<f32>();
-            // Whole pages, or a neighbor's would go too.
-            let (first, last) = (offset.next_multiple_of(PAGE_BYTES), end / PAGE_BYTES * PAGE_BYTES);
-            if first < last {
-                // SAFETY: the mapping is of a file and cannot be written, so pages that are dropped come back the same.
-                let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, last - first) };
-            }
+            files::give_back(map, *offset..*offset + slot.shape.element_count() * size_of::<f32>());
         }
     }
 

@@ -116,10 +116,18 @@ pub(crate) fn write_little_endian(out: &mut dyn Write, data: &Data) -> io::Resul
     match data {
         Data::U8(values) => out.write_all(values),
         Data::I8(values) => out.write_all(bytemuck::cast_slice(values)),
-        Data::F32(values) if cfg!(target_endian = "little") => out.write_all(bytemuck::cast_slice(values)),
+        Data::F32(values) => write_floats(out, values),
         Data::I32(values) if cfg!(target_endian = "little") => out.write_all(bytemuck::cast_slice(values)),
-        Data::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
         Data::I32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
+    }
+}
+
+/// The same for floats wherever they are.
+pub(crate) fn write_floats(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+    if cfg!(target_endian = "little") {
+        out.write_all(bytemuck::cast_slice(values))
+    } else {
+        values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
     }
 }
 

@@ -7,13 +7,14 @@
 mod header;
 mod mapped;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub use mapped::MappedWeights;
 
-use crate::element::{IntegerTooLarge, write_little_endian};
+use crate::element::{IntegerTooLarge, write_floats, write_little_endian};
 use crate::files;
 use crate::tensor::{DType, Shape, Tensor};
 
@@ -195,16 +196,43 @@ pub fn save_tensors(
     tensors: &BTreeMap<String, &Tensor>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), WeightsError> {
-    let header = header::encode(tensors, metadata).map_err(|reason| WeightsError::Malformed {
+    let kind = |(name, tensor): (&String, &&Tensor)| (name.clone(), tensor.dtype(), tensor.shape().clone());
+    let kinds: Vec<_> = tensors.iter().map(kind).collect();
+    write(path, &kinds, metadata, |out, name| {
+        write_little_endian(out, tensors[name].data())
+    })
+}
+
+/// The same for tensors of f32 that are made one by one, so that those before and after take no memory.
+pub fn save_one_by_one<'a>(
+    path: &Path,
+    shapes: impl Iterator<Item = (String, Shape)>,
+    elements: impl Fn(&str) -> Cow<'a, [f32]>,
+) -> Result<(), WeightsError> {
+    let kinds: Vec<_> = shapes.map(|(name, shape)| (name, DType::F32, shape)).collect();
+    write(path, &kinds, &BTreeMap::new(), |out, name| {
+        write_floats(out, &elements(name))
+    })
+}
+
+/// A header for tensors of these types and shapes, then whatever `elements` writes for each.
+fn write(
+    path: &Path,
+    kinds: &[(String, DType, Shape)],
+    metadata: &BTreeMap<String, String>,
+    elements: impl Fn(&mut dyn Write, &str) -> io::Result<()>,
+) -> Result<(), WeightsError> {
+    let kinds = kinds
+        .iter()
+        .map(|(name, dtype, shape)| (name.clone(), (*dtype, shape)))
+        .collect();
+    let header = header::encode(&kinds, metadata).map_err(|reason| WeightsError::Malformed {
         path: path.to_path_buf(),
         reason,
     })?;
     files::write_atomically(path, |out| {
         out.write_all(&header.bytes)?;
-        header
-            .order
-            .iter()
-            .try_for_each(|name| write_little_endian(out, tensors[name].data()))
+        header.order.iter().try_for_each(|name| elements(out, name))
     })
     .map_err(|error| WeightsError::Io {
         path: path.to_path_buf(),

@@ -1,15 +1,16 @@
 //! Networks from ONNX models, and ONNX models from networks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use netc_diagnostics::{Diagnostics, Sources};
 use netc_lower::MemoryLoader;
-use netc_onnx::{ImportOptions, Imported};
+use netc_onnx::{ImportOptions, Imported, Weight};
 use netc_runtime::Tensor;
 use netc_runtime::bind::{self, ParameterSource};
 use netc_runtime::program::Program;
-use netc_runtime::weights::Weights;
+use netc_runtime::weights::{Weights, save_one_by_one};
 
 use crate::error::Error;
 use crate::network::{LoadOptions, Network};
@@ -55,14 +56,32 @@ impl Network {
         Some(tensors.collect())
     }
 
+    /// Writes the weights that came with an ONNX model, one after the other, as [`Weights::save`] would.
+    ///
+    /// # Errors
+    /// If there are none, or the file cannot be written.
+    pub fn save_imported_weights(&self, path: &Path) -> Result<(), Error> {
+        let weights = self
+            .imported()
+            .map(|model| &model.weights)
+            .ok_or_else(|| self.no_weights())?;
+        let by_key: BTreeMap<&str, &Weight> = weights.iter().map(|weight| (weight.key(), weight)).collect();
+        let shapes = weights.iter().map(|weight| (weight.key().to_owned(), weight.shape()));
+        Ok(save_one_by_one(path, shapes, |key| by_key[key].elements())?)
+    }
+
+    fn no_weights(&self) -> Error {
+        Error::NoWeights {
+            net: self.name().to_owned(),
+        }
+    }
+
     /// Where the parameters of a program of this network come from: the weights that came with an ONNX model.
     ///
     /// # Errors
     /// If there are none.
     pub(crate) fn imported_sources(&self, program: &Program) -> Result<Vec<ParameterSource>, Error> {
-        let weights = self.imported_weights().ok_or_else(|| Error::NoWeights {
-            net: self.name().to_owned(),
-        })?;
+        let weights = self.imported_weights().ok_or_else(|| self.no_weights())?;
         Ok(bind::sources(program, weights.into_iter().collect())?)
     }
 

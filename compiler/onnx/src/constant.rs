@@ -4,6 +4,8 @@
 //! that is imported tells them apart. A tensor that is one number everywhere is kept as that number, so that a model of a
 //! few bytes cannot ask for gigabytes; only whoever binds such a weight takes memory for it.
 
+use std::borrow::Cow;
+
 use netc_runtime::Tensor;
 
 /// A tensor that is known.
@@ -203,11 +205,15 @@ impl Constant {
 
     /// The tensor as the runtime has it. Takes memory for every element.
     pub(crate) fn to_tensor(&self) -> Tensor {
-        let values: Vec<f32> = match &self.data {
-            Data::F32(values) if values.len() == self.len() => values.clone(),
+        Tensor::from_f32(self.shape.clone(), self.to_floats().into_owned()).expect("one number for each element")
+    }
+
+    /// A float for each element.
+    pub(crate) fn to_floats(&self) -> Cow<'_, [f32]> {
+        match &self.data {
+            Data::F32(values) if values.len() == self.len() => Cow::Borrowed(values),
             _ => (0..self.len()).map(|index| self.float(index)).collect(),
-        };
-        Tensor::from_f32(self.shape.clone(), values).expect("one number for each element")
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nodes are translated in order; what cannot be said is collected over the whole model. First the leading axis of every
 //! input is taken for the batch; if some node cannot be said so, the whole tensors are taken for single samples.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -70,6 +71,12 @@ impl Weight {
     #[must_use]
     pub fn shape(&self) -> Shape {
         Shape::from(self.constant.shape())
+    }
+
+    /// Its elements, as they lie if there is one for each position.
+    #[must_use]
+    pub fn elements(&self) -> Cow<'_, [f32]> {
+        self.constant.to_floats()
     }
 
     /// The tensor.

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use memmap2::Mmap;
 use netc_diagnostics::Diagnostic;
 use netc_runtime::files;
 use prost::Message;
@@ -34,15 +36,17 @@ pub(crate) struct Model {
 impl Model {
     /// Reads a file.
     pub(crate) fn open(path: &Path) -> Result<Self, Diagnostic> {
-        let map = files::map(path).map_err(|problem| of_file(path, error::FILE, problem.to_string()))?;
-        let bytes = Bytes::from_owner(map);
+        let file = Mapped::open(path).map_err(|problem| of_file(path, error::FILE, problem.to_string()))?;
+        let bytes = file.bytes.clone();
         let no_model = |problem: String| {
             of_file(path, error::FILE, format!("not an ONNX model: {problem}"))
                 .hint("ONNX models are files of protobuf messages, `.onnx`")
         };
         wire::check(&bytes).map_err(|found| no_model(format!("{}: {}", found.place, found.problem)))?;
         let model = ModelProto::decode(bytes).map_err(|problem| no_model(problem.to_string()))?;
-        Self::of(path, model)
+        let mut model = Self::of(path, model)?;
+        model.files.open.insert(path.to_path_buf(), file);
+        Ok(model)
     }
 
     /// A model that was decoded already; `path` says what its external files are relative to.
@@ -68,7 +72,38 @@ impl Model {
         } else {
             tensor.raw_data.clone()
         };
-        elements(tensor, &shape, &raw).map(|data| Constant::new(shape, data))
+        let data = elements(tensor, &shape, &raw)?;
+        self.files.give_back(&raw);
+        Ok(Constant::new(shape, data))
+    }
+}
+
+/// A mapped file, and its bytes as protobuf messages share them.
+#[derive(Debug)]
+struct Mapped {
+    map: Arc<Mmap>,
+    bytes: Bytes,
+}
+
+impl Mapped {
+    fn open(path: &Path) -> std::io::Result<Self> {
+        struct Shared(Arc<Mmap>);
+        impl AsRef<[u8]> for Shared {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let map = Arc::new(files::map(path)?);
+        let bytes = Bytes::from_owner(Shared(Arc::clone(&map)));
+        Ok(Self { map, bytes })
+    }
+
+    /// Lets the system take the pages that these bytes are in, if they are of this file.
+    fn give_back(&self, bytes: &[u8]) {
+        let start = (bytes.as_ptr() as usize).wrapping_sub(self.map.as_ptr() as usize);
+        if start < self.map.len() {
+            files::give_back(&self.map, start..start + bytes.len());
+        }
     }
 }
 
@@ -189,10 +224,10 @@ fn from_half(bits: u16) -> f32 {
     sign * magnitude
 }
 
-/// The files beside a model that hold its large tensors.
+/// A model's file, and those beside it that hold its large tensors.
 struct Files {
     folder: PathBuf,
-    open: BTreeMap<PathBuf, Bytes>,
+    open: BTreeMap<PathBuf, Mapped>,
 }
 
 impl Files {
@@ -251,12 +286,18 @@ impl Files {
                 quoted(location)
             ));
         }
-        if let Some(bytes) = self.open.get(&path) {
-            return Ok(bytes.clone());
+        if let Some(file) = self.open.get(&path) {
+            return Ok(file.bytes.clone());
         }
-        let bytes = Bytes::from_owner(files::map(&path).map_err(unreadable)?);
-        self.open.insert(path, bytes.clone());
+        let file = Mapped::open(&path).map_err(unreadable)?;
+        let bytes = file.bytes.clone();
+        self.open.insert(path, file);
         Ok(bytes)
+    }
+
+    /// Bytes that were read need no memory any more: the file has them.
+    fn give_back(&self, bytes: &[u8]) {
+        self.open.values().for_each(|file| file.give_back(bytes));
     }
 }
 

@@ -66,8 +66,7 @@ impl Import {
         }
         std::fs::create_dir_all(&self.output).with_context(|| self.output.display().to_string())?;
         // The network last: where it is, its weights are.
-        let weights = network.imported_weights().context("an import has weights")?;
-        weights.save(&weights_file).map_err(netc::Error::from)?;
+        network.save_imported_weights(&weights_file)?;
         files::write_atomically(&file, |out| out.write_all(imported.text.as_bytes()))
             .with_context(|| file.display().to_string())?;
         let show = |path: &Path| path.display().to_string();
