@@ -13,6 +13,8 @@ use netc::stages::onnx::{ImportOptions, import, import_proto};
 use netc::stages::runtime::random::Stream;
 use netc::{Network, Options, Tensor, Weights};
 
+#[path = "onnx/definitions.rs"]
+mod definitions;
 #[path = "onnx/runner.rs"]
 mod runner;
 
@@ -57,8 +59,20 @@ fn conformance() {
     let total = passed + failed.len();
     let share = passed as f64 / total as f64 * 100.0;
     eprintln!("{passed} of {total} passed: {share:.1} %");
-    assert!(share >= 97.0, "{share:.1} % of the tests passed");
+    let known = |test: &Path| KNOWN_TO_FAIL.iter().any(|name| test.ends_with(name));
+    let others: Vec<_> = failed.iter().filter(|(test, _)| !known(test)).collect();
+    assert!(others.is_empty(), "{others:?}");
 }
+
+/// Tests that are not to pass, with the reasons in `onnx/README.md`.
+const KNOWN_TO_FAIL: &[&str] = &[
+    "test_reduce_sum_empty_set_non_reduced_axis_zero",
+    "test_reshape_allowzero_reordered",
+    "test_resize_downsample_scales_linear_align_corners",
+    "test_slice_start_out_of_bounds",
+    "test_split_zero_size_splits_opset13",
+    "test_split_zero_size_splits_opset18",
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx")
@@ -193,6 +207,28 @@ fn model(nodes: Vec<NodeProto>) -> ModelProto {
     }
 }
 
+/// What is more than a pool over three axes.
+fn space_of_three_axes() -> ModelProto {
+    let mut model = model(vec![
+        node("MaxPool", &["x"], "pooled"),
+        node("Conv", &["pooled", "w"], "y"),
+        node("ConvTranspose", &["x", "w"], "larger"),
+        node("Resize", &["x", "", "scales"], "resized"),
+    ]);
+    let graph = model.graph.as_mut().unwrap();
+    graph.input = vec![runner::port("x", &["2", "3", "4", "4", "4"])];
+    graph.node[0]
+        .attribute
+        .push(definitions::integers("kernel_shape", &[2; 3]));
+    graph
+        .initializer
+        .push(runner::weights("w", &[3, 3, 2, 2, 2], vec![1.0; 72]));
+    graph
+        .initializer
+        .push(runner::weights("scales", &[5], vec![1.0, 1.0, 2.0, 2.0, 2.0]));
+    model
+}
+
 /// Every way in which a model can be wrong, as it is told.
 #[test]
 fn what_is_wrong_is_said() {
@@ -240,6 +276,16 @@ fn what_is_wrong_is_said() {
             "a version from tomorrow",
             change(|model| model.opset_import[0].version = 99),
         ),
+        ("windows over three axes", space_of_three_axes()),
+        ("a window over four axes", {
+            let mut model = model(vec![node("MaxPool", &["x"], "y")]);
+            let graph = model.graph.as_mut().unwrap();
+            graph.input = vec![runner::port("x", &["2", "3", "4", "4", "4", "4"])];
+            graph.node[0]
+                .attribute
+                .push(definitions::integers("kernel_shape", &[2; 4]));
+            model
+        }),
         ("no set of operators", change(|model| model.opset_import.clear())),
         ("no graph", change(|model| model.graph = None)),
         (

@@ -102,10 +102,9 @@ fn out_of_scope(model: &ModelProto) -> Option<&'static str> {
     let rank = |info: &ValueInfoProto| -> Option<usize> {
         Some(info.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?.dim.len())
     };
-    let windows = ["Conv", "ConvTranspose", "MaxPool", "AveragePool"];
-    let has_window = graph.node.iter().any(|node| windows.contains(&node.op_type.as_str()));
-    if has_window && graph.input.first().and_then(rank) == Some(5) {
-        return Some("windows over three axes");
+    let convolves = graph.node.iter().any(|node| node.op_type.starts_with("Conv"));
+    if convolves && graph.input.first().and_then(rank) == Some(5) {
+        return Some("convolutions over three axes");
     }
     let trains = graph.node.iter().any(|node| match node.op_type.as_str() {
         "BatchNormalization" => node.attribute.iter().any(|it| it.name == "training_mode" && it.i != 0),

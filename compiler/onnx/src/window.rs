@@ -1,5 +1,7 @@
 //! Windows of convolutions and pools as ONNX describes them, and as the language does.
 
+use std::ops::Range;
+
 use crate::site::{Batch, Flowing, Site, Why};
 use crate::sketch::{Argument, Call};
 
@@ -15,16 +17,21 @@ pub(crate) struct Window {
     pub(crate) rounds_up: bool,
 }
 
-/// The extents of space: all but those of batch and channels.
-pub(crate) fn space(flowing: &Flowing, axes: usize) -> Result<Vec<usize>, Why> {
+/// The extents of space, which has at most so many axes: all but those of batch and channels.
+pub(crate) fn space(flowing: &Flowing, axes: usize, most: usize) -> Result<Vec<usize>, Why> {
     if flowing.extents.len() != axes + 2 {
         return Err(format!(
             "its input has {} axes, and its window {axes}",
             flowing.extents.len()
         ));
     }
-    if axes != 1 && axes != 2 {
-        return Err(format!("windows have one or two axes here, and its has {axes}"));
+    if axes == 0 {
+        return Err("its window is empty".to_owned());
+    }
+    if axes > most {
+        return Err(format!(
+            "its window has {axes} axes, and no more than {most} can be said"
+        ));
     }
     Ok(flowing.extents[2..].to_vec())
 }
@@ -129,6 +136,33 @@ impl Window {
             let (less, more) = (total / 2, total - total / 2);
             (self.before[axis], self.after[axis]) = if is_lower { (more, less) } else { (less, more) };
         }
+    }
+
+    /// The window over some of its axes.
+    pub(crate) fn over(&self, axes: Range<usize>) -> Self {
+        Self {
+            kernel: self.kernel[axes.clone()].to_vec(),
+            stride: self.stride[axes.clone()].to_vec(),
+            dilation: self.dilation[axes.clone()].to_vec(),
+            before: self.before[axes.clone()].to_vec(),
+            after: self.after[axes].to_vec(),
+            rounds_up: self.rounds_up,
+        }
+    }
+
+    /// The window with one more axis, along which it is every single position.
+    pub(crate) fn with_still_axis(mut self) -> Self {
+        let ones = [&mut self.kernel, &mut self.stride, &mut self.dilation];
+        ones.into_iter().for_each(|numbers| numbers.push(1));
+        let zeros = [&mut self.before, &mut self.after];
+        zeros.into_iter().for_each(|numbers| numbers.push(0));
+        self
+    }
+
+    /// Whether there is a window for each position, which is all of it.
+    pub(crate) fn is_identity(&self) -> bool {
+        let ones = self.kernel.iter().chain(&self.stride);
+        ones.copied().all(|number| number == 1) && !self.pads()
     }
 
     /// Positions that one window spans.

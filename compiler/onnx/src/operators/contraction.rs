@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::shaping::{broadcast_extents, permute, product, shown};
+use super::shaping::{broadcast_extents, permute, product, repeat, shown};
 use super::{arithmetic, one, unsaid};
 use crate::constant::Constant;
-use crate::site::{Flowing, Site, Value, Why};
+use crate::site::{Batch, Flowing, Site, Value, Why, mixes};
 use crate::sketch::{Argument, Call};
 use crate::window::{self, Transposed, Window};
 
@@ -16,7 +16,7 @@ pub(super) fn conv(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     };
     let flowing = site.flowing(0)?;
     let (flowing, lead) = window::sample(site, &flowing, kernel.len())?;
-    let space = window::space(&flowing, kernel.len())?;
+    let space = window::space(&flowing, kernel.len(), 2)?;
     let window = Window::read(site, Some(kernel), &space)?;
     let groups = site.integer("group", 1)?;
     let inputs = flowing.extents[1];
@@ -55,7 +55,7 @@ pub(super) fn conv_transpose(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
     };
     let flowing = site.flowing(0)?;
     let (flowing, lead) = window::sample(site, &flowing, kernel.len())?;
-    let space = window::space(&flowing, kernel.len())?;
+    let space = window::space(&flowing, kernel.len(), 2)?;
     site.integers("kernel_shape")?;
     let transposed = Transposed::read(site, kernel, &space)?;
     let groups = site.integer("group", 1)?;
@@ -144,7 +144,11 @@ fn turned(site: &mut Site<'_>, matrix: &Constant) -> Result<Arc<Constant>, Why> 
 
 /// A product with a constant matrix or vector.
 pub(super) fn matmul(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
-    match (site.value(0)?, site.value(1)?) {
+    let (left, right) = (site.value(0)?, site.value(1)?);
+    if left.extents().is_empty() || right.extents().is_empty() {
+        return Err("one of its operands is a single number".to_owned());
+    }
+    match (left, right) {
         (Value::Flows(flowing), Value::Known(right)) if right.shape().len() > 2 => {
             one(Value::Flows(many_from_right(site, &flowing, &right)?))
         }
@@ -168,15 +172,20 @@ pub(super) fn matmul(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
 }
 
 /// Constant matrices by those of a value: a convolution over columns, whose channels are the rows of all matrices and
-/// whose groups are the matrices.
+/// whose groups are the matrices of the value.
 fn from_left(site: &mut Site<'_>, left: &Constant, flowing: &Flowing) -> Result<Flowing, Why> {
+    if site.batch == Batch::None && flowing.extents.len() == 1 {
+        return on_vector(site, left, flowing);
+    }
     let own = flowing.extents.get(site.offset()..).unwrap_or_default();
     let Some((matrices, &[inputs, columns])) = own.split_last_chunk::<2>() else {
-        return Err(unsaid("a product with a constant on the left of a vector"));
+        // It would add up the numbers of several samples.
+        return Err(mixes());
     };
     let left = site.own_constant(&flowing.extents, left)?;
-    let rows = match left.shape() {
-        [.., rows, columns] if *columns == inputs => *rows,
+    let (before, rows) = match left.shape() {
+        [before @ .., rows, last] if *last == inputs => (before, &[*rows][..]),
+        [last] if *last == inputs => (&[][..], &[][..]),
         found => {
             return Err(format!(
                 "its operands {found:?} and {} do not fit",
@@ -184,34 +193,54 @@ fn from_left(site: &mut Site<'_>, left: &Constant, flowing: &Flowing) -> Result<
             ));
         }
     };
-    let wanted = [matrices, &[rows, inputs]].concat();
-    if broadcast_extents(left.shape(), &wanted)? != wanted {
-        return Err(unsaid("a product of more matrices than the value has"));
-    }
-    let count = product(matrices)?;
-    site.take_room(&wanted, product(&wanted)?)?;
-    let weight = left.broadcast(&wanted).reshaped(vec![count * rows, inputs, 1]);
     let batch = flowing.extents[..site.offset()].to_vec();
-    let target = [batch.as_slice(), matrices, &[rows, columns]].concat();
-    let flat = site.reshape_flow(flowing, [batch.as_slice(), &[count * inputs, columns]].concat())?;
+    let wanted = broadcast_extents(before, matrices)?;
+    let target = [batch.as_slice(), &wanted, rows, &[columns]].concat();
+    // A single matrix of the value meets those of the constant as one that has all their rows.
+    let groups = if product(matrices)? == 1 { 1 } else { product(&wanted)? };
+    let repeated = if groups == 1 || matrices == wanted {
+        flowing.clone()
+    } else {
+        repeat(site, flowing, [batch.as_slice(), &wanted, &[inputs, columns]].concat())?
+    };
+    let rows = rows.first().copied().unwrap_or(1);
+    let channels = product(&[product(&wanted)?, rows])?;
+    let whole = [wanted.as_slice(), &[rows, inputs]].concat();
+    site.take_room(&whole, product(&whole)?)?;
+    let left = left.reshaped([before, &[rows, inputs]].concat());
+    let weight = left.broadcast(&whole).reshaped(vec![channels, inputs, 1]);
+    let flat = [batch.as_slice(), &[product(&[groups, inputs])?, columns]].concat();
+    let flat = site.reshape_flow(&repeated, flat)?;
     let call = Call::new("conv", &[flat.id])
-        .with(Argument::Integer((count * rows) as i64))
+        .with(Argument::Integer(channels as i64))
         .with(Argument::Integer(1))
-        .unless_default("groups", Argument::Integer(count as i64), &Argument::Integer(1));
+        .unless_default("groups", Argument::Integer(groups as i64), &Argument::Integer(1));
     let call = with_weights(call, Arc::new(weight), None);
-    let result = site.call(call, [batch.as_slice(), &[count * rows, columns]].concat())?;
+    let result = site.call(call, [batch.as_slice(), &[channels, columns]].concat())?;
     site.reshape_flow(&result, target)
+}
+
+/// Constant matrices by a vector: a dense layer with the rows of all of them.
+fn on_vector(site: &mut Site<'_>, matrices: &Constant, flowing: &Flowing) -> Result<Flowing, Why> {
+    let (&inputs, rows) = matrices.shape().split_last().ok_or("its operand is a single number")?;
+    site.take_room(matrices.shape(), matrices.stored())?;
+    let matrix = matrices.reshaped(vec![product(rows)?, inputs]);
+    let result = dense(site, flowing, Arc::new(matrix), None)?;
+    site.reshape_flow(&result, rows.to_vec())
 }
 
 /// The same from the right: everything with its last two axes exchanged.
 fn many_from_right(site: &mut Site<'_>, flowing: &Flowing, right: &Constant) -> Result<Flowing, Why> {
     let exchanged = |rank: usize| -> Vec<usize> { (0..rank - 2).chain([rank - 1, rank - 2]).collect() };
-    let rank = flowing.extents.len();
-    if rank < 2 + site.offset() {
-        return Err(unsaid("a product of a vector with several matrices"));
-    }
     site.take_room(right.shape(), right.stored())?;
     let left = right.transposed(&exchanged(right.shape().len()));
+    let rank = flowing.extents.len();
+    if site.batch == Batch::None && rank == 1 {
+        return on_vector(site, &left, flowing);
+    }
+    if rank < 2 + site.offset() {
+        return Err(mixes());
+    }
     let turned = permute(site, flowing, &exchanged(rank))?;
     let result = from_left(site, &left, &turned)?;
     permute(site, &result, &exchanged(result.extents.len()))
@@ -233,7 +262,7 @@ fn dense(
         .split_last()
         .filter(|_| flowing.extents.len() > site.offset())
     else {
-        return Err(crate::site::mixes());
+        return Err(mixes());
     };
     if last != inputs || units == 0 {
         let found = shown(&flowing.extents);

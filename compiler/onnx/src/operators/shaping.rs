@@ -190,18 +190,18 @@ pub(super) fn expand(site: &mut Site<'_>) -> Result<Vec<Value>, Why> {
             one(Value::Known(Arc::new(constant.broadcast(&extents))))
         }
         Value::Flows(flowing) if flowing.extents == extents => one(Value::Flows(flowing)),
-        Value::Flows(flowing) => {
-            if site.batch == Batch::First && extents.len() > flowing.extents.len() {
-                return Err(mixes());
-            }
-            // Added to zeros of the new shape, a value is repeated.
-            let zeros = Constant::floats(site.own_shape(&extents)?, vec![0.0]);
-            let zeros = site.parameter(zeros, "zeros")?;
-            one(Value::Flows(
-                site.call(Call::new("add", &[flowing.id, zeros]), extents)?,
-            ))
-        }
+        Value::Flows(flowing) => one(Value::Flows(repeat(site, &flowing, extents)?)),
     }
+}
+
+/// A value that flows with axes of one made longer: added to zeros of the new shape, it is repeated.
+pub(super) fn repeat(site: &mut Site<'_>, flowing: &Flowing, extents: Vec<usize>) -> Result<Flowing, Why> {
+    if site.batch == Batch::First && extents.len() > flowing.extents.len() {
+        return Err(mixes());
+    }
+    let zeros = Constant::floats(site.own_shape(&extents)?, vec![0.0]);
+    let zeros = site.parameter(zeros, "zeros")?;
+    site.call(Call::new("add", &[flowing.id, zeros]), extents)
 }
 
 /// The extents that two operands of a broadcast have together.
