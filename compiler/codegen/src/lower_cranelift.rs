@@ -1,7 +1,7 @@
 //! Kernel IR to Cranelift IR: one statement to a few instructions, in the order written.
 //!
-//! Registers defined once become SSA values; variables become frontend variables. Loops test at the bottom behind a
-//! guard. Cranelift's own reordering is off (see [`crate::jit`]): kernels are written with registers in mind.
+//! Registers defined once become SSA values; variables become frontend variables. Loops test at the top. Cranelift's own
+//! reordering is off (see [`crate::jit`]): kernels are written with registers in mind.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
