@@ -107,12 +107,14 @@ impl Region {
             .checked_add(HUGE_PAGE_BYTES)
             .filter(|&bytes| isize::try_from(bytes).is_ok());
         let mut mapping = MmapMut::map_anon(padded.ok_or(refused)?).map_err(|_| refused)?;
+        let skip = mapping.as_ptr().align_offset(HUGE_PAGE_BYTES);
         #[cfg(target_os = "linux")]
         {
-            // A kernel without huge pages answers with an error and ordinary pages: slower, never wrong.
-            let _ = mapping.advise(memmap2::Advice::HugePage);
+            // Only pages that are filled: the rest of the last one would be memory that nobody asked for. A kernel without
+            // huge pages answers with an error and ordinary pages: slower, never wrong.
+            let filled = size_bytes / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+            let _ = mapping.advise_range(memmap2::Advice::HugePage, skip, filled);
         }
-        let skip = mapping.as_ptr().align_offset(HUGE_PAGE_BYTES);
         let start = mapping
             .get_mut(skip..)
             .map(|bytes| NonNull::from(bytes).cast())
