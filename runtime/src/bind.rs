@@ -6,11 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 
-use memmap2::Mmap;
-
-use crate::files;
+use crate::mapped_file::MappedFile;
 use crate::memory::{Budget, MemoryError, Region};
 use crate::program::{ParameterSlot, Program};
 use crate::tensor::{DType, Shape, Tensor};
@@ -24,7 +21,7 @@ pub enum ParameterSource {
     /// the parameter, and are copied otherwise.
     Mapped {
         /// The file.
-        map: Arc<Mmap>,
+        map: MappedFile,
         /// Where the first value is, in bytes; any alignment.
         offset: usize,
     },
@@ -114,7 +111,7 @@ pub(crate) enum BoundParameter {
     /// In memory of its own.
     Owned(Region),
     /// In a mapped file, to be read only.
-    Mapped { map: Arc<Mmap>, offset: usize },
+    Mapped { map: MappedFile, offset: usize },
 }
 
 impl BoundParameter {
@@ -131,7 +128,7 @@ impl BoundParameter {
         }
     }
 
-    fn mapped(slot: &ParameterSlot, map: Arc<Mmap>, offset: usize, budget: &mut Budget) -> Result<Self, BindError> {
+    fn mapped(slot: &ParameterSlot, map: MappedFile, offset: usize, budget: &mut Budget) -> Result<Self, BindError> {
         let needed = slot.shape.element_count().saturating_mul(size_of::<f32>());
         let bytes = offset
             .checked_add(needed)
@@ -179,7 +176,7 @@ impl BoundParameter {
     /// Lets the system take the memory that a mapped file's pages are in. Who reads them again reads the file again.
     pub(crate) fn give_pages_back(&self, slot: &ParameterSlot) {
         if let Self::Mapped { map, offset } = self {
-            files::give_back(map, *offset..*offset + slot.shape.element_count() * size_of::<f32>());
+            map.give_back(*offset..*offset + slot.shape.element_count() * size_of::<f32>());
         }
     }
 

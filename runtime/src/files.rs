@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::ops::Range;
 use std::path::Path;
 
 /// No array of any format may take more bytes than this in memory.
@@ -65,36 +64,6 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
         Ok((file, metadata.len()))
     } else {
         Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
-    }
-}
-
-/// The bytes of a regular file, mapped: pages are read when they are touched. Another process that shortens the file in
-/// place meanwhile makes reading fault, as with any mapped file.
-#[expect(unsafe_code, reason = "mapping a file")]
-pub fn map(path: &Path) -> io::Result<memmap2::Mmap> {
-    let (file, _length) = open_regular(path)?;
-    // SAFETY: the map is read-only and views borrow from it. What stays out of our hands is another process changing the
-    // file in place; see above.
-    unsafe { memmap2::Mmap::map(&file) }
-}
-
-/// Pages are at least this large; of larger ones, the system takes those that lie in what it is offered.
-#[cfg(unix)]
-const PAGE_BYTES: usize = 4096;
-
-/// Lets the system take the memory that a part of a mapped file is in. Who reads it again reads the file again.
-#[expect(unsafe_code, reason = "giving mapped pages back")]
-#[cfg_attr(not(unix), expect(unused_variables, reason = "only here are there pages to give"))]
-pub fn give_back(map: &memmap2::Mmap, part: Range<usize>) {
-    #[cfg(unix)]
-    {
-        // Whole pages, or a neighbor's would go too.
-        let first = part.start.next_multiple_of(PAGE_BYTES);
-        let last = part.end.min(map.len()) / PAGE_BYTES * PAGE_BYTES;
-        if first < last {
-            // SAFETY: the mapping is of a file and cannot be written, so pages that are dropped come back the same.
-            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, last - first) };
-        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod execute;
 pub mod files;
 pub mod image_file;
 pub mod init;
+pub mod mapped_file;
 pub mod memory;
 pub mod metrics;
 pub mod pool;

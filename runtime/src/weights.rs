@@ -310,6 +310,23 @@ mod tests {
     }
 
     #[test]
+    fn one_by_one_is_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["whole", "parts"].map(|name| folder.path().join(name));
+        let floats = sample().into_iter().filter(|(_, tensor)| tensor.as_f32().is_some());
+        let weights: Weights = floats.collect();
+        weights.save(&paths[0]).unwrap();
+        let shapes = weights
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shape().clone()));
+        let elements = |name: &str| Cow::Borrowed(weights.tensors[name].as_f32().unwrap());
+        save_one_by_one(&paths[1], shapes, elements).unwrap();
+        let [whole, parts] = paths.map(|path| std::fs::read(path).unwrap());
+        assert!(whole == parts);
+    }
+
+    #[test]
     fn round_trip_with_the_same_bytes_each_time() {
         assert_eq!(saved(&sample()), saved(&sample()));
         saved(&Weights::new());

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
-use memmap2::Mmap;
 use netc_runtime::bind::{BindError, ParameterSource};
 use netc_runtime::execute::{InputRef, Options, OutputMut, RunError, Session};
+use netc_runtime::mapped_file::MappedFile;
 use netc_runtime::memory::MemoryError;
 use netc_runtime::{DType, Shape, Tensor};
 use program::{WIDTH, affine};
@@ -113,17 +113,16 @@ fn initial_values_come_from_the_slots() {
 
 #[test]
 fn parameters_may_stay_in_a_mapped_file() {
-    let mut file = tempfile::tempfile().unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
     // At an odd offset, as safetensors allows.
     file.write_all(&[&[0; 7][..], &1.5_f32.to_le_bytes(), &4.0_f32.to_le_bytes()].concat())
         .unwrap();
-    // SAFETY: nobody else has this file.
-    let map = Arc::new(unsafe { Mmap::map(&file) }.unwrap());
+    let map = MappedFile::open(file.path()).unwrap();
     let bind = |offset: [usize; 2]| {
         let mut offsets = offset.into_iter();
         Session::new(Arc::new(affine()), options(1), |_| {
             Ok(ParameterSource::Mapped {
-                map: Arc::clone(&map),
+                map: map.clone(),
                 offset: offsets.next().unwrap(),
             })
         })

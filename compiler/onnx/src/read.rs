@@ -4,13 +4,12 @@
 //! file allow. Elements in other files are taken only from the model's own folder and below.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
-use memmap2::Mmap;
 use netc_diagnostics::Diagnostic;
-use netc_runtime::files;
+use netc_runtime::mapped_file::MappedFile;
 use prost::Message;
 
 use crate::constant::{Constant, Data, element_count};
@@ -36,8 +35,8 @@ pub(crate) struct Model {
 impl Model {
     /// Reads a file.
     pub(crate) fn open(path: &Path) -> Result<Self, Diagnostic> {
-        let file = Mapped::open(path).map_err(|problem| of_file(path, error::FILE, problem.to_string()))?;
-        let bytes = file.bytes.clone();
+        let file = MappedFile::open(path).map_err(|problem| of_file(path, error::FILE, problem.to_string()))?;
+        let bytes = Bytes::from_owner(file.clone());
         let no_model = |problem: String| {
             of_file(path, error::FILE, format!("not an ONNX model: {problem}"))
                 .hint("ONNX models are files of protobuf messages, `.onnx`")
@@ -75,35 +74,6 @@ impl Model {
         let data = elements(tensor, &shape, &raw)?;
         self.files.give_back(&raw);
         Ok(Constant::new(shape, data))
-    }
-}
-
-/// A mapped file, and its bytes as protobuf messages share them.
-#[derive(Debug)]
-struct Mapped {
-    map: Arc<Mmap>,
-    bytes: Bytes,
-}
-
-impl Mapped {
-    fn open(path: &Path) -> std::io::Result<Self> {
-        struct Shared(Arc<Mmap>);
-        impl AsRef<[u8]> for Shared {
-            fn as_ref(&self) -> &[u8] {
-                &self.0
-            }
-        }
-        let map = Arc::new(files::map(path)?);
-        let bytes = Bytes::from_owner(Shared(Arc::clone(&map)));
-        Ok(Self { map, bytes })
-    }
-
-    /// Lets the system take the pages that these bytes are in, if they are of this file.
-    fn give_back(&self, bytes: &[u8]) {
-        let start = (bytes.as_ptr() as usize).wrapping_sub(self.map.as_ptr() as usize);
-        if start < self.map.len() {
-            files::give_back(&self.map, start..start + bytes.len());
-        }
     }
 }
 
@@ -227,7 +197,7 @@ fn from_half(bits: u16) -> f32 {
 /// A model's file, and those beside it that hold its large tensors.
 struct Files {
     folder: PathBuf,
-    open: BTreeMap<PathBuf, Mapped>,
+    open: BTreeMap<PathBuf, MappedFile>,
 }
 
 impl Files {
@@ -286,18 +256,24 @@ impl Files {
                 quoted(location)
             ));
         }
-        if let Some(file) = self.open.get(&path) {
-            return Ok(file.bytes.clone());
-        }
-        let file = Mapped::open(&path).map_err(unreadable)?;
-        let bytes = file.bytes.clone();
-        self.open.insert(path, file);
-        Ok(bytes)
+        let file = match self.open.entry(path) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                let file = MappedFile::open(place.key()).map_err(unreadable)?;
+                place.insert(file)
+            }
+        };
+        Ok(Bytes::from_owner(file.clone()))
     }
 
-    /// Bytes that were read need no memory any more: the file has them.
+    /// Bytes that were read need no memory any more: the file that they are of has them.
     fn give_back(&self, bytes: &[u8]) {
-        self.open.values().for_each(|file| file.give_back(bytes));
+        for file in self.open.values() {
+            let start = (bytes.as_ptr() as usize).wrapping_sub(file.as_ptr() as usize);
+            if start < file.len() {
+                file.give_back(start..start + bytes.len());
+            }
+        }
     }
 }
 

@@ -7,23 +7,21 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use memmap2::Mmap;
 use safetensors::Dtype;
 
 use super::header::{self, Header};
 use super::{Weights, WeightsError, nearest};
 use crate::bind::ParameterSource;
 use crate::element::{ByteOrder, Element};
-use crate::files;
+use crate::mapped_file::MappedFile;
 use crate::tensor::{Data, Shape, Tensor};
 
 /// The tensors of a mapped file.
 #[derive(Debug)]
 pub struct MappedWeights {
     path: PathBuf,
-    map: Arc<Mmap>,
+    map: MappedFile,
     entries: BTreeMap<String, Entry>,
     metadata: BTreeMap<String, String>,
 }
@@ -40,16 +38,12 @@ struct Entry {
 
 impl MappedWeights {
     /// Maps a file and checks its header.
-    #[expect(unsafe_code, reason = "mapping a file")]
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let io = |error| WeightsError::Io {
             path: path.to_path_buf(),
             error,
         };
-        let (file, _length) = files::open_regular(path).map_err(io)?;
-        // SAFETY: the map is read-only and private to this value, and views borrow from it. What stays out of our
-        // hands is another process changing the file in place; see the top of this file.
-        let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(io)?);
+        let map = MappedFile::open(path).map_err(io)?;
         let Header {
             data_start,
             tensors,
@@ -133,7 +127,7 @@ impl MappedWeights {
         let entry = &self.entries[name];
         if entry.dtype == Dtype::F32 && cfg!(target_endian = "little") {
             return Ok(ParameterSource::Mapped {
-                map: Arc::clone(&self.map),
+                map: self.map.clone(),
                 offset: entry.bytes.start,
             });
         }
